@@ -1,0 +1,14 @@
+# Warnings, floating point rules and sanitizers, for every target of the project.
+add_library(foretoken_options INTERFACE)
+# Floating point: no fast-math, and the compiler may not fuse a*b+c by itself. Where a fused
+# multiply-add is wanted it is written, so that results do not depend on the optimiser's mood.
+target_compile_options(foretoken_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -ffp-contract=off)
+if(FORETOKEN_SANITIZE)
+  target_compile_options(foretoken_options INTERFACE
+    -fsanitize=${FORETOKEN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_link_options(foretoken_options INTERFACE -fsanitize=${FORETOKEN_SANITIZE})
+endif()
+if(FORETOKEN_FUZZ)
+  target_compile_options(foretoken_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,14 @@
+# Files of kernels/cpu that are compiled for one instruction set each. Only these files may see
+# those instructions; dispatch.cpp picks a table at run time.
+set(cpu ${PROJECT_SOURCE_DIR}/src/kernels/cpu)
+set(FORETOKEN_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
+set(FORETOKEN_AVX512_FLAGS ${FORETOKEN_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq
+    -mprefer-vector-width=512)
+set(FORETOKEN_AVX512_VNNI_FLAGS ${FORETOKEN_AVX512_FLAGS} -mavx512vnni -mavx512bf16)
+foreach(isa AVX2 AVX512 AVX512_VNNI)
+  string(TOLOWER ${isa} file)
+  if(EXISTS ${cpu}/isa_${file}.cpp)
+    set_source_files_properties(${cpu}/isa_${file}.cpp TARGET_DIRECTORY foretoken_kernels
+      PROPERTIES COMPILE_OPTIONS "${FORETOKEN_${isa}_FLAGS}")
+  endif()
+endforeach()

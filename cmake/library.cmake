@@ -1,0 +1,40 @@
+# foretoken_library(NAME [USES library...] [LINK target...])
+#
+# One folder src/NAME = one static library foretoken_NAME = one namespace. Every *.cpp below the
+# folder belongs to it, except *_test.cpp, which foretoken_tests() gathers into NAME_test.
+function(foretoken_library name)
+  cmake_parse_arguments(arg "" "" "USES;LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  if(sources)
+    add_library(foretoken_${name} STATIC ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(foretoken_${name} PRIVATE foretoken_options)
+  else()
+    add_library(foretoken_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(foretoken_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
+  foreach(used IN LISTS arg_USES)
+    target_link_libraries(foretoken_${name} ${scope} foretoken_${used})
+  endforeach()
+  target_link_libraries(foretoken_${name} ${scope} fmt::fmt ${arg_LINK})
+  set_property(GLOBAL APPEND PROPERTY FORETOKEN_LIBRARIES ${name})
+endfunction()
+
+# One test program per library, from the *_test.cpp beside its sources.
+function(foretoken_tests)
+  include(GoogleTest)
+  get_property(libraries GLOBAL PROPERTY FORETOKEN_LIBRARIES)
+  foreach(name IN LISTS libraries)
+    file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*_test.cpp)
+    if(tests)
+      add_executable(${name}_test ${tests})
+      target_link_libraries(${name}_test PRIVATE foretoken_${name} foretoken_options
+        GTest::gtest GTest::gmock GTest::gtest_main)
+      target_compile_definitions(${name}_test PRIVATE
+        FORETOKEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+      add_test(NAME ${name} COMMAND ${name}_test)
+    endif()
+  endforeach()
+endfunction()

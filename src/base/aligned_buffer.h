@@ -1,0 +1,63 @@
+// Owned, 64-byte aligned, move-only array for kernels. Large buffers come from anonymous mappings,
+// so untouched pages of a big cache cost no memory, and every byte starts as zero.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace foretoken {
+
+/// Zeroed, page-granular memory from the operating system. Throws IoError when there is none.
+/// The pages are only backed once touched; `discard` gives them back and makes them zero again.
+class PageMemory {
+ public:
+  PageMemory() = default;
+  explicit PageMemory(std::size_t size_bytes);
+  PageMemory(PageMemory&& other) noexcept { swap(other); }
+  PageMemory& operator=(PageMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  PageMemory(const PageMemory&) = delete;
+  PageMemory& operator=(const PageMemory&) = delete;
+  ~PageMemory();
+
+  std::byte* data() const { return data_; }
+  std::size_t size_bytes() const { return size_bytes_; }
+  void discard();
+
+ private:
+  void swap(PageMemory& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_bytes_, other.size_bytes_);
+  }
+  std::byte* data_ = nullptr;
+  std::size_t size_bytes_ = 0;
+};
+
+/// Array of `count` zeroed elements of a trivial type, 64-byte aligned.
+template <class T>
+  requires std::is_trivially_copyable_v<T>
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::size_t count) : memory_(count * sizeof(T)), size_(count) {}
+
+  T* data() const { return reinterpret_cast<T*>(memory_.data()); }
+  std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) const { return data()[i]; }
+  std::span<T> span() const { return {data(), size_}; }
+  /// Replaces the buffer when it is smaller than `count`; contents are then lost.
+  void grow_to(std::size_t count) {
+    if (count > size_) *this = AlignedBuffer(count);
+  }
+  void discard() { memory_.discard(); }
+
+ private:
+  PageMemory memory_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace foretoken
