@@ -1,0 +1,15 @@
+// Each subcommand is one file with one `add_` function: it declares its options on `app` and
+// returns what runs once they are parsed (the program's exit status).
+//
+// Exit status: 0 done; 1 the input is wrong (one sentence on standard error); 2 the command line is
+// wrong; 130 interrupted.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace foretoken::tools {
+
+using Run = std::function<int()>;
+
+}  // namespace foretoken::tools

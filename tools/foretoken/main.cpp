@@ -1,0 +1,39 @@
+// The program: picks the subcommand, runs it, turns exceptions into one sentence and a status.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <map>
+
+#include "base/error.h"
+#include "command.h"
+
+int main(int argc, char** argv) {
+  using namespace foretoken;
+  CLI::App app{"Foretoken: gives Qwen3.5 fine-tunes their MTP head back and runs them fast."};
+  app.name("foretoken");
+  app.set_version_flag("--version", FORETOKEN_VERSION);
+  app.require_subcommand(1);
+  std::map<const CLI::App*, tools::Run> runs;
+  const auto add = [&](const char* name, const char* summary, tools::Run (*declare)(CLI::App&)) {
+    CLI::App* sub = app.add_subcommand(name, summary);
+    runs[sub] = declare(*sub);
+  };
+  (void)add;
+  // One line per subcommand, in the order of the help text.
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error);
+    return status == 0 ? 0 : 2;
+  }
+  try {
+    return runs.at(app.get_subcommands().front())();
+  } catch (const Error& error) {
+    fmt::print(stderr, "foretoken: {}\n", error.what());
+    return 1;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "foretoken: out of memory; try a smaller context (-c) or a smaller file\n");
+    return 1;
+  }
+}
