@@ -169,7 +169,7 @@ struct ScalesQ4_K {
 
 /// Unpacks the 12 bytes p: for j < 4, scale[j] = p[j] & 63 and min[j] = p[4+j] & 63; the four
 /// later ones have their low nibbles in p[8+j] and their high bits on top of p[j] and p[4+j].
-constexpr ScalesQ4_K unpack_scales_q4_K(const std::uint8_t* p) {
+static constexpr ScalesQ4_K unpack_scales_q4_K(const std::uint8_t* p) {
   ScalesQ4_K out{};
   for (int j = 0; j < 4; ++j) {
     out.scale[j] = static_cast<std::uint8_t>(p[j] & 63);
@@ -187,7 +187,7 @@ struct ScalesQ3_K {
 
 /// Unpacks the 12 bytes p: low nibbles of groups 0..7 (low half of p[0..7]) and 8..15 (high half),
 /// upper two bits of group g at bits 2*(g/4) of p[8 + g%4].
-constexpr ScalesQ3_K unpack_scales_q3_K(const std::uint8_t* p) {
+static constexpr ScalesQ3_K unpack_scales_q3_K(const std::uint8_t* p) {
   ScalesQ3_K out{};
   for (int g = 0; g < 16; ++g) {
     const int low = (p[g % 8] >> (g < 8 ? 0 : 4)) & 15;
