@@ -1,0 +1,63 @@
+# Everyday commands. `make` alone explains them; each is safe to repeat.
+# FUZZ_SECONDS=60 sets how long each fuzz target runs; BENCH_ARGS goes to the benchmark programs.
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+CTEST := ctest --output-on-failure --timeout 600 -j $(JOBS)
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test demo asan tsan fuzz bench format format-check tidy clean
+
+help: ## this list
+	@echo "Foretoken: an engine for the Qwen3.5 family. Start with: make demo"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install missing Debian packages (sudo only if needed)
+	@scripts/setup.sh
+
+build: setup ## the optimised program, at build/release/foretoken
+	@scripts/configure.sh release
+	@cmake --build build/release -j $(JOBS) --target foretoken
+	@echo "build: build/release/foretoken"
+
+test: setup ## every test, on the release build
+	@scripts/configure.sh release
+	@cmake --build build/release -j $(JOBS)
+	@cd build/release && $(CTEST)
+
+demo: build ## a short conversation with the tiny model, with its MTP statistics
+	@scripts/demo.sh
+
+asan: setup ## every test under the address and undefined-behaviour sanitizers
+	@scripts/configure.sh asan
+	@cmake --build build/asan -j $(JOBS)
+	@cd build/asan && $(CTEST)
+
+tsan: setup ## every test under the thread sanitizer
+	@scripts/configure.sh tsan
+	@cmake --build build/tsan -j $(JOBS)
+	@cd build/tsan && $(CTEST)
+
+fuzz: setup ## each parser's fuzz target for FUZZ_SECONDS
+	@scripts/configure.sh fuzz
+	@cmake --build build/fuzz -j $(JOBS)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
+
+bench: setup ## the micro-benchmarks
+	@scripts/configure.sh bench
+	@cmake --build build/bench -j $(JOBS)
+	@for program in build/bench/bench/*_bench; do $$program $(BENCH_ARGS) || exit 1; done
+
+format: ## clang-format every C++ file
+	@scripts/format.sh
+
+format-check: ## fail when a file is not formatted
+	@scripts/format.sh --check
+
+tidy: build ## clang-tidy over src and tools
+	@scripts/tidy.sh
+
+clean: ## remove everything that was built
+	@rm -rf build
+	@echo "clean: build/ removed"
