@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -51,6 +52,12 @@ class ByteCursor {
     const auto out = bytes_.subspan(position_, static_cast<std::size_t>(count));
     position_ += static_cast<std::size_t>(count);
     return out;
+  }
+
+  /// The bytes [begin, end), already read. Requires begin <= end <= position().
+  std::span<const std::byte> window(std::size_t begin, std::size_t end) const {
+    assert(begin <= end && end <= position_);
+    return bytes_.subspan(begin, end - begin);
   }
 
  private:

@@ -10,7 +10,6 @@
 namespace foretoken::quant {
 
 /// Numbering of the GGUF `ggml_type` field.
-// clang-format off: one table, not one line per entry
 enum class Type : std::uint32_t {
   F32 = 0,
   F16 = 1,
@@ -48,7 +47,6 @@ enum class Type : std::uint32_t {
   Q1_0 = 41,
   Q2_0 = 42,
 };
-// clang-format on
 
 struct TypeInfo {
   std::string_view name;  ///< "Q4_K"
