@@ -1,0 +1,8 @@
+// The kernels of the AVX2 level (flags in cmake/kernel_isa.cmake). Includes only vocabularies, op
+// templates and tables: any other inline function could be emitted here with instructions that
+// some processors lack, and be chosen by the linker for the whole program.
+#if defined(__x86_64__)
+
+namespace foretoken::kernels {
+}  // namespace foretoken::kernels
+#endif

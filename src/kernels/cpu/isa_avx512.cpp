@@ -1,0 +1,6 @@
+// The kernels of the AVX-512 level without VNNI. See isa_avx2.cpp for the rule about includes.
+#if defined(__x86_64__)
+
+namespace foretoken::kernels {
+}  // namespace foretoken::kernels
+#endif
