@@ -1,3 +1,5 @@
+// Anonymous mappings: zeroed by the kernel, backed page by page on first touch. Untouched pages are
+// not reserved in advance, so a cache sized for a long context costs what is used of it.
 #include "base/aligned_buffer.h"
 
 #include <sys/mman.h>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -37,13 +38,24 @@ class PageMemory {
   std::size_t size_bytes_ = 0;
 };
 
-/// Array of `count` zeroed elements of a trivial type, 64-byte aligned.
+/// Array of `count` zeroed elements of a trivial type, 64-byte aligned. Throws IoError when there
+/// is not so much memory.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::size_t count) : memory_(count * sizeof(T)), size_(count) {}
+  explicit AlignedBuffer(std::size_t count) : memory_(bytes_of(count)), size_(count) {}
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    memory_ = std::move(other.memory_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  AlignedBuffer(const AlignedBuffer&) = delete;
+  AlignedBuffer& operator=(const AlignedBuffer&) = delete;
+  ~AlignedBuffer() = default;
 
   T* data() const { return reinterpret_cast<T*>(memory_.data()); }
   std::size_t size() const { return size_; }
@@ -56,6 +68,12 @@ class AlignedBuffer {
   void discard() { memory_.discard(); }
 
  private:
+  // A product that does not fit becomes the largest size, which the system refuses.
+  static std::size_t bytes_of(std::size_t count) {
+    constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
+    return count > kMost / sizeof(T) ? kMost : count * sizeof(T);
+  }
+
   PageMemory memory_;
   std::size_t size_ = 0;
 };

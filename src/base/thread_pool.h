@@ -27,7 +27,8 @@ class ThreadPool {
   template <class Body>
   void parallel_for(int n_items, int grain, Body&& body) {
     using Fn = std::remove_reference_t<Body>;
-    run(n_items, grain,
+    run(
+        n_items, grain,
         [](void* context, int begin, int end, int thread) {
           (*static_cast<Fn*>(context))(begin, end, thread);
         },
