@@ -58,6 +58,10 @@ class File {
 
   /// As given to open().
   const std::string& path() const { return parts_.front().path; }
+  /// Of one file of a split model. Requires 0 <= file_index < n_files().
+  const std::string& path(int file_index) const {
+    return parts_[static_cast<std::size_t>(file_index)].path;
+  }
   /// Of the first file.
   const Metadata& metadata() const { return metadata_; }
   /// In file order, over all files; empty for a vocabulary-only file.
@@ -67,7 +71,8 @@ class File {
   /// Throws FormatError naming file and tensor when absent.
   const TensorInfo& require_tensor(std::string_view name) const;
 
-  /// The tensor's bytes, size_bytes long, aligned to the file's alignment (at least 8).
+  /// The tensor's bytes, size_bytes long. In an opened file they are aligned to its alignment (at
+  /// least 8), in from_memory only as the given bytes allow.
   std::span<const std::byte> data(const TensorInfo& tensor) const;
   /// Tells the system that these pages are not needed soon; they can be read again.
   void drop_pages(const TensorInfo& tensor) const;
