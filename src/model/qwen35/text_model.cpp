@@ -1,0 +1,135 @@
+#include "model/qwen35/text_model.h"
+
+#include <algorithm>
+#include <array>
+
+namespace foretoken::model::qwen35 {
+namespace {
+
+std::size_t area(int n, int width) { return static_cast<std::size_t>(n) * static_cast<std::size_t>(width); }
+
+void delta_net_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
+                     const kernels::DeltaNetState& state, const BatchPosition& at, int n,
+                     Workspace& w) {
+  const DeltaNetWeights& mixer = *layer.delta_net;
+  const kernels::Rows in{w.x.data(), n, config.d_model, layer.attn_norm.data(), config.eps};
+  ops.project(in, std::array{kernels::Projection{mixer.qkv.get(), w.wide.data()},
+                             kernels::Projection{mixer.gate.get(), w.gate.data()},
+                             kernels::Projection{mixer.alpha.get(), w.k.data()},
+                             kernels::Projection{mixer.beta.get(), w.v.data()}});
+  kernels::DeltaNetArgs args;
+  args.shape = config.delta;
+  args.qkv = w.wide.data();
+  args.z = w.gate.data();
+  args.alpha = w.k.data();
+  args.beta = w.v.data();
+  args.conv = mixer.conv.data();
+  args.a = mixer.a.data();
+  args.dt_bias = mixer.dt_bias.data();
+  args.norm = mixer.norm.data();
+  args.eps = config.eps;
+  args.n = n;
+  args.first_pos = at.first_pos;
+  args.n_fold = at.n_fold;
+  args.commit = at.commit;
+  args.state = state;
+  args.out = w.mixed.data();
+  ops.delta_net(args);
+  const kernels::Rows mixed{w.mixed.data(), n, config.delta.n_v_heads * config.delta.d_v};
+  ops.project(mixed, std::array{kernels::Projection{mixer.out.get(), w.x.data(), true}});
+}
+
+}  // namespace
+
+Workspace::Workspace(const Config& c, int n)
+    : max_tokens(n),
+      rope(c),
+      x(area(n, c.d_model)),
+      wide(area(n, std::max(2 * c.n_heads * c.head_dim, c.delta.n_channels()))),
+      k(area(n, std::max(c.n_kv_heads * c.head_dim, c.delta.n_v_heads))),
+      v(area(n, std::max(c.n_kv_heads * c.head_dim, c.delta.n_v_heads))),
+      gate(area(n, c.delta.n_v_heads * c.delta.d_v)),
+      mixed(area(n, std::max(c.n_heads * c.head_dim, c.delta.n_v_heads * c.delta.d_v))),
+      ffn(area(n, c.d_ff)),
+      joined(area(n, 2 * c.d_model)) {}
+
+void attention_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
+                     const kernels::KvView& kv, int first_pos, int n, Workspace& w) {
+  const AttentionWeights& mixer = *layer.attention;
+  const kernels::Rows in{w.x.data(), n, config.d_model, layer.attn_norm.data(), config.eps};
+  ops.project(in, std::array{kernels::Projection{mixer.q.get(), w.wide.data()},
+                             kernels::Projection{mixer.k.get(), w.k.data()},
+                             kernels::Projection{mixer.v.get(), w.v.data()}});
+  kernels::StoreKvArgs store;
+  store.k = w.k.data();
+  store.v = w.v.data();
+  store.k_norm = mixer.k_norm.data();
+  store.eps = config.eps;
+  store.rope = w.rope.angles();
+  store.n = n;
+  store.first_pos = first_pos;
+  store.kv = kv;
+  ops.store_kv(store);
+  kernels::AttendArgs attend;
+  attend.q_gate = w.wide.data();
+  attend.q_norm = mixer.q_norm.data();
+  attend.eps = config.eps;
+  attend.rope = w.rope.angles();
+  attend.n = n;
+  attend.first_pos = first_pos;
+  attend.n_heads = config.n_heads;
+  attend.kv = kv;
+  attend.out = w.mixed.data();
+  ops.attend(attend);
+  const kernels::Rows mixed{w.mixed.data(), n, config.n_heads * config.head_dim};
+  ops.project(mixed, std::array{kernels::Projection{mixer.out.get(), w.x.data(), true}});
+}
+
+void ffn_layer(kernels::Ops& ops, const Config& config, const Layer& layer, int n, Workspace& w) {
+  const kernels::Rows in{w.x.data(), n, config.d_model, layer.ffn_norm.data(), config.eps};
+  ops.project_swiglu(in, *layer.ffn_gate, *layer.ffn_up, w.ffn.data());
+  const kernels::Rows inner{w.ffn.data(), n, config.d_ff};
+  ops.project(inner, std::array{kernels::Projection{layer.ffn_down.get(), w.x.data(), true}});
+}
+
+void TextModel::forward(std::span<const TokenId> tokens, std::span<const RopePosition> rope,
+                        const BatchPosition& at, const cache::KvCache& kv,
+                        const cache::RecurrentState& recurrent, Workspace& w, float* hidden) const {
+  const Config& c = config();
+  const int n = static_cast<int>(tokens.size());
+  w.rope.set(rope);
+  weights_.embed(tokens, w.x.data());
+  int recurrent_index = 0;
+  int attention_index = 0;
+  for (const Layer& layer : weights_.layers()) {
+    if (layer.delta_net) {
+      delta_net_layer(ops_, c, layer, recurrent.view(recurrent_index++), at, n, w);
+    } else {
+      attention_layer(ops_, c, layer, kv.view(attention_index++), at.first_pos, n, w);
+    }
+    ffn_layer(ops_, c, layer, n, w);
+  }
+  ops_.rms_norm({w.x.data(), n, c.d_model, weights_.output_norm(), c.eps}, hidden);
+}
+
+void TextModel::fold(int pos, int n_fold, const cache::RecurrentState& recurrent) const {
+  int recurrent_index = 0;
+  for (const Layer& layer : weights_.layers()) {
+    if (!layer.delta_net) continue;
+    kernels::DeltaNetArgs args;
+    args.shape = config().delta;
+    args.n = 0;
+    args.first_pos = pos;
+    args.n_fold = n_fold;
+    args.commit = true;
+    args.state = recurrent.view(recurrent_index++);
+    ops_.delta_net(args);
+  }
+}
+
+void TextModel::logits(const float* hidden, int n, float* out) const {
+  const kernels::Rows in{hidden, n, config().d_model};
+  ops_.project(in, std::array{kernels::Projection{&weights_.output(), out}});
+}
+
+}  // namespace foretoken::model::qwen35
