@@ -1,0 +1,87 @@
+// One sequence's sampler: its parameters, its history for the penalties and its random stream. It
+// turns logits into the distribution a token is drawn from; the same chain runs on the target's and
+// on the draft head's logits, which is what makes rejection sampling accept often.
+//
+// Chain: logit bias, token penalties, DRY, top_n_sigma, top_k, typical_p, top_p, min_p, temperature
+// (llama.cpp's default order).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/token.h"
+#include "sampling/distribution.h"
+#include "sampling/dry.h"
+#include "sampling/history.h"
+#include "sampling/params.h"
+#include "sampling/random_stream.h"
+
+namespace foretoken::sampling {
+
+/// Copyable: a copy has its own history and continues the same random stream from the same point.
+/// Not thread safe; one per sequence.
+class Sampler {
+ public:
+  /// Ids >= n_real_vocab (padding rows of the output matrix) are never sampled. Throws RequestError
+  /// on parameters that `validate` refuses and unless 1 <= n_real_vocab <= n_vocab.
+  Sampler(const SamplingParams& params, int n_vocab, int n_real_vocab);
+
+  const SamplingParams& params() const { return params_; }
+
+  /// The seed in use: the one asked for, or the one drawn from the system for kRandomSeed.
+  std::uint32_t seed() const { return seed_; }
+
+  /// True at temperature 0 or below: every distribution is one token, and no random number is used.
+  bool greedy() const { return params_.temperature <= 0.0F; }
+
+  /// True when the chain leaves the order of raw logits alone, so that the greedy token is simply
+  /// `argmax` (select.h) of the first n_real_vocab logits. False unless greedy().
+  bool plain_argmax() const;
+
+  /// The distribution of the next token after the current history. logits [n_vocab]; not modified.
+  /// NaN counts as minus infinity. A caller's mask (a grammar) sets logits to minus infinity first.
+  /// Throws Error when no token is left: all logits are NaN, masked or banned.
+  Distribution distribution(std::span<const float> logits);
+
+  /// The same for a draft head that scored only some rows: logits[i] belongs to ids[i]; ids are
+  /// distinct and within the vocabulary, ids of padding rows are ignored. Throws Error also when
+  /// the two differ in length.
+  Distribution distribution(std::span<const float> logits, std::span<const TokenId> ids);
+
+  /// Draws from a distribution with a number of the sequence's random stream (none when it has only
+  /// one candidate).
+  TokenId draw(const Distribution& distribution);
+
+  /// Next number of the same stream, uniform on [0, 1).
+  double uniform() { return random_.uniform(); }
+
+  /// A token enters the history; prompt tokens too.
+  void accept(TokenId id) { history_.accept(id); }
+
+  /// Forgets the last n tokens of the history (all of them when n is larger). The random stream is
+  /// not rewound.
+  void rollback(int n) { history_.rollback(n); }
+
+  int history_size() const { return history_.size(); }
+
+ private:
+  template <class FindLogit>
+  void adjust(FindLogit find) const;
+  bool changes_logits() const;
+  std::vector<TokenId> adjusted_ids() const;
+  void adjust_rows(std::span<const TokenId> ids);
+  Distribution filter(std::span<const float> logits, std::span<const TokenId> ids) const;
+
+  SamplingParams params_;
+  int n_vocab_;
+  int n_real_vocab_;
+  std::uint32_t seed_;
+  RandomStream random_;
+  History history_;
+  Dry dry_;
+  std::vector<float> scratch_;          // logits after bias and penalties
+  std::vector<std::uint8_t> adjusted_;  // [n_vocab], 1 while adjust_rows looks for a token's row
+};
+
+}  // namespace foretoken::sampling
