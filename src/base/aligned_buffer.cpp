@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
+#include <system_error>
 
 #include "base/error.h"
 
@@ -18,8 +18,9 @@ PageMemory::PageMemory(std::size_t size_bytes) : size_bytes_(size_bytes) {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) {
     size_bytes_ = 0;
-    throw IoError("cannot reserve " + std::to_string(size_bytes) + " bytes of memory: " +
-                  std::strerror(errno) + "; try a smaller context (-c) or a smaller file");
+    throw IoError("cannot reserve " + std::to_string(size_bytes) +
+                  " bytes of memory: " + std::generic_category().message(errno) +
+                  "; try a smaller context (-c) or a smaller file");
   }
   data_ = static_cast<std::byte*>(mapped);
 }
