@@ -6,7 +6,7 @@ CTEST := ctest --output-on-failure --timeout 600 -j $(JOBS)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo asan tsan fuzz bench format format-check tidy clean
+.PHONY: help setup build test demo asan tsan fuzz bench format format-check tidy headers clean
 
 help: ## this list
 	@echo "Foretoken: an engine for the Qwen3.5 family. Start with: make demo"
@@ -57,6 +57,11 @@ format-check: ## fail when a file is not formatted
 
 tidy: build ## clang-tidy over src and tools
 	@scripts/tidy.sh
+
+headers: setup ## compile each header of src alone
+	@scripts/configure.sh release
+	@cmake --build build/release -j $(JOBS) --target all_verify_interface_header_sets
+	@echo "headers: each compiles alone"
 
 clean: ## remove everything that was built
 	@rm -rf build

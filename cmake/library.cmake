@@ -2,6 +2,8 @@
 #
 # One folder src/NAME = one static library foretoken_NAME = one namespace. Every *.cpp below the
 # folder belongs to it, except *_test.cpp, which foretoken_tests() gathers into NAME_test.
+# Its headers are a file set, so that the target all_verify_interface_header_sets compiles each one
+# alone; those of kernels/cpu are not, being meant for files with instruction-set flags.
 function(foretoken_library name)
   cmake_parse_arguments(arg "" "" "USES;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
@@ -15,6 +17,13 @@ function(foretoken_library name)
     set(scope INTERFACE)
   endif()
   target_include_directories(foretoken_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.h)
+  list(FILTER headers EXCLUDE REGEX "/src/kernels/cpu/")
+  if(headers)
+    target_sources(foretoken_${name} ${scope} FILE_SET HEADERS
+      BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${headers})
+    set_target_properties(foretoken_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  endif()
   foreach(used IN LISTS arg_USES)
     target_link_libraries(foretoken_${name} ${scope} foretoken_${used})
   endforeach()
