@@ -101,8 +101,8 @@ inline std::string code_only(const std::string& source) {
       blank(i, end);
     } else if (rest.starts_with("R\"")) {
       const std::size_t open = source.find('(', i);
-      const std::string close_mark =
-          open == std::string::npos ? "" : ")" + source.substr(i + 2, open - i - 2) + "\"";
+      std::string close_mark(1, ')');
+      if (open != std::string::npos) close_mark.append(source, i + 2, open - i - 2).append("\"");
       const std::size_t close = open == std::string::npos ? open : source.find(close_mark, open);
       end = close == std::string::npos ? source.size() : close + close_mark.size();
       blank(i + 2, end - 1);
