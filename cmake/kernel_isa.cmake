@@ -5,6 +5,12 @@ set(FORETOKEN_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
 set(FORETOKEN_AVX512_FLAGS ${FORETOKEN_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq
     -mprefer-vector-width=512)
 set(FORETOKEN_AVX512_VNNI_FLAGS ${FORETOKEN_AVX512_FLAGS} -mavx512vnni -mavx512bf16)
+# GCC 12's own intrinsics headers initialise "undefined" registers with themselves and then warn
+# about it wherever they are inlined (GCC bug 105593).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND FORETOKEN_AVX512_FLAGS -Wno-uninitialized -Wno-maybe-uninitialized)
+  list(APPEND FORETOKEN_AVX512_VNNI_FLAGS -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
 foreach(isa AVX2 AVX512 AVX512_VNNI)
   string(TOLOWER ${isa} file)
   if(EXISTS ${cpu}/isa_${file}.cpp)

@@ -3,6 +3,12 @@
 // some processors lack, and be chosen by the linker for the whole program.
 #if defined(__x86_64__)
 
+#include "kernels/cpu/mixer_impl.h"
+#include "kernels/cpu/simd_avx2.h"
+
 namespace foretoken::kernels {
+
+const MixerTable kMixerAvx2 = make_mixer_table<Avx2>();
+
 }  // namespace foretoken::kernels
 #endif

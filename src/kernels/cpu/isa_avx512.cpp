@@ -1,6 +1,12 @@
 // The kernels of the AVX-512 level without VNNI. See isa_avx2.cpp for the rule about includes.
 #if defined(__x86_64__)
 
+#include "kernels/cpu/mixer_impl.h"
+#include "kernels/cpu/simd_avx512.h"
+
 namespace foretoken::kernels {
+
+const MixerTable kMixerAvx512 = make_mixer_table<Avx512>();
+
 }  // namespace foretoken::kernels
 #endif

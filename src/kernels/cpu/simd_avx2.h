@@ -115,9 +115,9 @@ struct Avx2 {
   static F nibbles(__m128i raw) {
     const __m128i low = _mm_and_si128(raw, _mm_set1_epi8(0x0F));
     const __m256i eight = _mm256_set1_epi32(8);
-    return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(low), eight)),
-            _mm256_cvtepi32_ps(
-                _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(low, 8)), eight))};
+    return {
+        _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(low), eight)),
+        _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(low, 8)), eight))};
   }
 };
 

@@ -36,7 +36,8 @@ struct Avx512 {
   static F abs(F x) { return _mm512_abs_ps(x); }
   /// x in lanes below `count`, other elsewhere.
   static F first_lanes(int count, F x, F other) {
-    const auto mask = static_cast<__mmask16>(count >= 16 ? 0xFFFF : (1 << (count > 0 ? count : 0)) - 1);
+    const auto mask =
+        static_cast<__mmask16>(count >= 16 ? 0xFFFF : (1 << (count > 0 ? count : 0)) - 1);
     return _mm512_mask_blend_ps(mask, other, x);
   }
 
@@ -62,7 +63,7 @@ struct Avx512 {
   static I set_int(std::int32_t x) { return _mm512_set1_epi32(x); }
   static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
   static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
-  static I half_int(I x) { return _mm512_srai_epi32(x, 1); }     // arithmetic
+  static I half_int(I x) { return _mm512_srai_epi32(x, 1); }  // arithmetic
   static I to_exponent(I x) { return _mm512_slli_epi32(x, 23); }
 
   /// Sixteen stored numbers as floats; exact.

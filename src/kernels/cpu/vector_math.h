@@ -1,6 +1,6 @@
 // e^x and its relatives for sixteen lanes, the same polynomial at every level.
-// e^x: x = n ln 2 + r with |r| <= ln(2)/2, e^r = 1 + r + r^2 P(r), then the exponent is added in two
-// halves so that results below the smallest normal are rounded once. log(1+y) for y in (0, 1]:
+// e^x: x = n ln 2 + r with |r| <= ln(2)/2, e^r = 1 + r + r^2 P(r), then the exponent is added in
+// two halves so that results below the smallest normal are rounded once. log(1+y) for y in (0, 1]:
 // 2 atanh(s), s = y / (2 + y). The coefficients are minimax fits of relative error (3e-9 and
 // 5e-9 before rounding); the whole stays within 2 units in the last place.
 // Source: Cody & Waite (1980) for the two-part ln 2; the fits are our own (docs/delta-net.md).
