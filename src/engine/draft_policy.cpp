@@ -1,0 +1,179 @@
+#include "engine/draft_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace foretoken::engine {
+namespace {
+
+/// A plain step is measured again after 8, 16, ... and then every 128 rounds with drafts: its cost
+/// grows with the context, and the first one ever is often slow. At a speed-up of 3 that costs
+/// 0.5%.
+constexpr int kLongestPlainInterval = 128;
+
+}  // namespace
+
+void validate(const DraftLimits& limits) {
+  if (limits.n_max < 0 || limits.n_max > kMaxDraftChain) {
+    throw RequestError(fmt::format("--spec-draft-n-max {} is out of range: expected 0 to {}",
+                                   limits.n_max, kMaxDraftChain));
+  }
+  if (limits.n_min < 0 || limits.n_min > kMaxDraftChain) {
+    throw RequestError(fmt::format("--spec-draft-n-min {} is out of range: expected 0 to {}",
+                                   limits.n_min, kMaxDraftChain));
+  }
+  if (!(limits.p_min >= 0.0F && limits.p_min <= 1.0F)) {
+    throw RequestError(
+        fmt::format("--spec-draft-p-min {} is out of range: expected 0 to 1", limits.p_min));
+  }
+}
+
+DraftPolicy::DraftPolicy(const DraftLimits& limits, bool adaptive)
+    : limits_(limits), adaptive_(adaptive) {
+  validate(limits);
+}
+
+double DraftPolicy::extra_seconds(int n_drafts) const {
+  return costs_.verify_seconds(n_drafts + 1) - costs_.plain_seconds();
+}
+
+/// R: the best of plain decoding and every fixed length, at the expected acceptance.
+double DraftPolicy::best_rate() const {
+  double best = 1.0 / costs_.plain_seconds();
+  double tokens = 1.0;
+  double reach = 1.0;
+  for (int n = 1; n <= limits_.n_max; ++n) {
+    reach *= acceptance_.expected_at(n - 1);
+    tokens += reach;
+    if (n < limits_.n_min) continue;
+    best = std::max(best, tokens / (costs_.verify_seconds(n + 1) + n * costs_.draft_seconds()));
+  }
+  return best;
+}
+
+/// Drafts of a probe: the shortest draft allowed.
+int DraftPolicy::probe_length() const {
+  return std::min(std::max(1, limits_.n_min), limits_.n_max);
+}
+
+double DraftPolicy::probe_cost() const {
+  const int n = probe_length();
+  return (extra_seconds(n) + n * costs_.draft_seconds()) / costs_.plain_seconds();
+}
+
+bool DraftPolicy::needs_plain_round() const {
+  return !costs_.knows_plain() || drafted_rounds_ >= plain_interval_;
+}
+
+int DraftPolicy::begin_round() {
+  forced_ = 0;
+  limit_ = 0;
+  if (limits_.n_max == 0 || limits_.n_min > limits_.n_max) return 0;
+  if (!adaptive_) return limit_ = limits_.n_max;
+  if (needs_plain_round()) return 0;
+  rate_ = best_rate();
+  const bool pays = best_beyond({}) > 0.0;
+  parked_ = !pays || balance_ < 0.0;
+  if (parked_) {
+    if (balance_ < std::min(probe_cost(), kCredit)) return 0;
+    forced_ = probe_length();
+  }
+  return limit_ = limits_.n_max;
+}
+
+/// The leading drafts that satisfy p_min.
+std::span<const float> DraftPolicy::above_p_min(std::span<const float> confidence) const {
+  const auto first_below = std::find_if(confidence.begin(), confidence.end(),
+                                        [this](float p) { return !(p >= limits_.p_min); });
+  return confidence.first(static_cast<std::size_t>(first_below - confidence.begin()));
+}
+
+/// The best number of these drafts to verify, 0 or n_min and up.
+DraftPolicy::Choice DraftPolicy::best_of_drafted(std::span<const float> confidence) const {
+  Choice best{.n = 0, .value = 0.0};
+  if (forced_ > 0) best.value = -std::numeric_limits<double>::infinity();
+  double reach = 1.0;
+  double gained = 0.0;
+  for (int n = 1; n <= static_cast<int>(confidence.size()); ++n) {
+    reach *= acceptance_.acceptance(confidence[static_cast<std::size_t>(n - 1)], n - 1);
+    gained += reach;
+    if (n < limits_.n_min || n < forced_) continue;
+    const double value = gained - rate_ * extra_seconds(n);
+    if (value > best.value) best = {.n = n, .value = value};
+  }
+  return best;
+}
+
+/// The value of the best longer draft, the further steps paid for.
+double DraftPolicy::best_beyond(std::span<const float> confidence) const {
+  double best = -std::numeric_limits<double>::infinity();
+  double reach = 1.0;
+  double gained = 0.0;
+  const int n_drafted = static_cast<int>(confidence.size());
+  for (int n = 1; n <= limits_.n_max; ++n) {
+    reach *= n <= n_drafted
+                 ? acceptance_.acceptance(confidence[static_cast<std::size_t>(n - 1)], n - 1)
+                 : acceptance_.expected_at(n - 1);
+    gained += reach;
+    if (n <= n_drafted || n < limits_.n_min) continue;
+    const double seconds = extra_seconds(n) + (n - n_drafted) * costs_.draft_seconds();
+    best = std::max(best, gained - rate_ * seconds);
+  }
+  return best;
+}
+
+DraftDecision DraftPolicy::decide(std::span<const float> confidence) const {
+  const int n = static_cast<int>(confidence.size());
+  if (n > limit_ || above_p_min(confidence).size() < confidence.size()) return DraftDecision::Drop;
+  if (!adaptive_) return n < limit_ ? DraftDecision::KeepAndContinue : DraftDecision::KeepAndStop;
+  if (n < forced_) return DraftDecision::KeepAndContinue;
+  const Choice stop = best_of_drafted(confidence);
+  if (n < limit_ && best_beyond(confidence) > stop.value) return DraftDecision::KeepAndContinue;
+  return stop.n == n ? DraftDecision::KeepAndStop : DraftDecision::Drop;
+}
+
+int DraftPolicy::n_to_verify(std::span<const float> confidence) const {
+  std::span<const float> kept = above_p_min(confidence);
+  kept = kept.first(std::min(kept.size(), static_cast<std::size_t>(limit_)));
+  if (adaptive_ && limit_ > 0) return best_of_drafted(kept).n;
+  const int n = static_cast<int>(kept.size());
+  return n < limits_.n_min ? 0 : n;
+}
+
+void DraftPolicy::observe_costs(int width, double verify_seconds, int n_draft_steps,
+                                double draft_seconds) {
+  costs_.observe_verify(width, verify_seconds);
+  costs_.observe_draft(n_draft_steps, draft_seconds);
+  round_cost_ = 0.0;
+  if (!costs_.knows_plain()) return;
+  const double cost = (verify_seconds + draft_seconds) / costs_.plain_seconds();
+  if (std::isfinite(cost) && cost > 0.0) round_cost_ = cost;
+}
+
+void DraftPolicy::observe(std::span<const float> confidence, int n_verified, int n_accepted) {
+  if (confidence.empty()) {
+    balance_ += kProbeShare;
+    if (drafted_rounds_ >= plain_interval_) {
+      plain_interval_ = std::min(2 * plain_interval_, kLongestPlainInterval);
+    }
+    drafted_rounds_ = 0;
+  } else {
+    acceptance_.observe(confidence, n_verified, n_accepted);
+    balance_ += 1.0 + std::clamp(n_accepted, 0, std::max(n_verified, 0)) - round_cost_;
+    ++drafted_rounds_;
+  }
+  balance_ = std::min(balance_, kCredit);
+  limit_ = 0;
+}
+
+double DraftPolicy::expected_speedup() const {
+  if (!adaptive_ || !costs_.knows_plain() || parked_) return 1.0;
+  return best_rate() * costs_.plain_seconds();
+}
+
+}  // namespace foretoken::engine

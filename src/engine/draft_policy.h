@@ -1,0 +1,111 @@
+// How many tokens to draft, decided token by token from measured acceptance and measured costs.
+//
+// The idea: a round with n drafts costs V(n+1) + n d seconds (V: target pass by width, d: draft
+// step) and yields 1 + pi_1 + ... + pi_n tokens, pi_i being the probability that drafts 1..i are
+// all kept. With R the best long-run tokens per second reachable, another draft pays when what it
+// is expected to add exceeds R times what it costs: pi_(i+1) > R (d + V(i+2) - V(i+1)), looking
+// ahead past steps in V. A draft already made is worth verifying when pi_i exceeds R times the
+// extra column alone.
+//
+// Never slower: an account, in units of plain steps, gains every token a drafting round emits,
+// loses the time it took, and is topped up by kProbeShare per plain step; it holds kCredit at most,
+// and without credit nothing is drafted. So, with C the costliest round,
+//   time <= (1 + kProbeShare) * tokens * V(1) + (kCredit + C),
+// whatever the estimates say, as far as V(1) is known (it is measured again now and then).
+// Source: docs/mtp.md, "How deep to draft"; SpecDec++ (Huang et al., 2024) for the threshold form.
+#pragma once
+
+#include <span>
+
+#include "engine/acceptance_estimator.h"
+#include "engine/cost_table.h"
+
+namespace foretoken::engine {
+
+/// Bounds given by the user (--spec-draft-n-max, --spec-draft-n-min, --spec-draft-p-min).
+struct DraftLimits {
+  int n_max = 3;       ///< most drafts of a round, 0 (never draft) .. kMaxDraftChain
+  int n_min = 0;       ///< shorter drafts are dropped
+  float p_min = 0.0F;  ///< a token the drafter gives less than this ends the draft, not included
+};
+
+/// Throws RequestError naming the flag, the value and the range.
+void validate(const DraftLimits& limits);
+
+/// What to do with the token just drafted.
+enum class DraftDecision {
+  Drop,         ///< end the draft without it
+  KeepAndStop,  ///< it is the draft's last
+  KeepAndContinue,
+};
+
+class DraftPolicy {
+ public:
+  /// Share of plain decoding time that may be lost on finding out whether drafting pays.
+  static constexpr double kProbeShare = 0.01;
+  /// Plain steps that may be lost in a row before drafting pauses.
+  static constexpr double kCredit = 8.0;
+
+  /// Not adaptive: always n_max drafts unless p_min ends them; nothing is learnt. Throws
+  /// RequestError on limits out of range.
+  explicit DraftPolicy(const DraftLimits& limits, bool adaptive = true);
+
+  /// Begins a round. Most drafts to make, 0: decode one token plainly (not worth it, or the cost of
+  /// a plain step has to be measured).
+  int begin_round();
+
+  /// To be asked after each drafted token; `confidence` holds the drafter's probability of every
+  /// token drafted in this round, the newest last. Requires at least one.
+  DraftDecision decide(std::span<const float> confidence) const;
+
+  /// How many of the round's drafts, of which `confidence` has those that were kept, to show the
+  /// target: all that pay for their column, none if fewer than n_min.
+  int n_to_verify(std::span<const float> confidence) const;
+
+  /// After each round: the target pass took verify_seconds for `width` tokens (1 + drafts
+  /// verified), the draft steps draft_seconds in all. Before `observe`.
+  void observe_costs(int width, double verify_seconds, int n_draft_steps, double draft_seconds);
+
+  /// After each round, plain ones included: the confidence of every token drafted (a dropped last
+  /// one included), how many were verified and how many kept. Ends the round.
+  void observe(std::span<const float> confidence, int n_verified, int n_accepted);
+
+  /// True while drafting is paused because it did not pay.
+  bool parked() const { return adaptive_ && costs_.knows_plain() && parked_; }
+
+  /// Expected tokens per second over plain decoding, by the current estimates; 1 when parked or
+  /// before anything was measured.
+  double expected_speedup() const;
+
+  const CostTable& costs() const { return costs_; }
+  const AcceptanceEstimator& acceptance() const { return acceptance_; }
+
+ private:
+  struct Choice {
+    int n = 0;           // drafts to verify
+    double value = 0.0;  // expected tokens less R times the seconds above a plain step
+  };
+  double best_rate() const;
+  Choice best_of_drafted(std::span<const float> confidence) const;
+  double best_beyond(std::span<const float> confidence) const;
+  double extra_seconds(int n_drafts) const;
+  int probe_length() const;
+  double probe_cost() const;
+  bool needs_plain_round() const;
+  std::span<const float> above_p_min(std::span<const float> confidence) const;
+
+  DraftLimits limits_;
+  bool adaptive_;
+  CostTable costs_;
+  AcceptanceEstimator acceptance_;
+  double balance_ = kCredit;  // the account, in plain steps
+  double round_cost_ = 0.0;   // of the round in progress, in plain steps
+  double rate_ = 0.0;         // R for the round in progress, tokens per second
+  int limit_ = 0;             // what begin_round returned
+  int forced_ = 0;            // drafts this round verifies in any case (a probe)
+  int drafted_rounds_ = 0;    // since the last plain one
+  int plain_interval_ = 8;    // drafted rounds until the next plain one
+  bool parked_ = false;
+};
+
+}  // namespace foretoken::engine
