@@ -118,6 +118,11 @@ std::string Entry::to_text(std::size_t limit) const {
   return out + "]";
 }
 
+std::string Entry::element_text(std::size_t i) const {
+  assert(i < count && value_type_size(element_type) > 0);
+  return scalar_text(element_type, value.data() + i * value_type_size(element_type), 0);
+}
+
 const Entry* Metadata::find_entry(std::string_view key) const {
   const auto it = index_.find(key);
   return it == index_.end() ? nullptr : &entries_[it->second];

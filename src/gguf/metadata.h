@@ -52,6 +52,8 @@ struct Entry {
   /// For people: at most `limit` array elements or, per string, `limit` * 16 bytes are shown, with
   /// "..." where something is left out; control and invalid bytes are escaped. One line.
   std::string to_text(std::size_t limit = 8) const;
+  /// Element i of an array of fixed-width elements, as to_text shows it. Requires i < count.
+  std::string element_text(std::size_t i) const;
 };
 
 /// All keys of a file in file order.

@@ -12,4 +12,6 @@ namespace foretoken::tools {
 
 using Run = std::function<int()>;
 
+Run add_inspect(CLI::App& app);  ///< what is in a GGUF file
+
 }  // namespace foretoken::tools

@@ -18,8 +18,8 @@ int main(int argc, char** argv) {
     CLI::App* sub = app.add_subcommand(name, summary);
     runs[sub] = declare(*sub);
   };
-  (void)add;
   // One line per subcommand, in the order of the help text.
+  add("inspect", "Show what is in a GGUF file", tools::add_inspect);
 
   try {
     app.parse(argc, argv);
