@@ -18,9 +18,9 @@ using testing::relative_error;
 struct Case {
   std::string label;
   std::string path;
-  std::string goldens;   ///< base.json or finetune.json
-  std::string drafts;    ///< key of the MTP drafts, "" where the file has no head
-  double tolerance;      ///< relative L2 error of the last row's logits
+  std::string goldens;  ///< base.json or finetune.json
+  std::string drafts;   ///< key of the MTP drafts, "" where the file has no head
+  double tolerance;     ///< relative L2 error of the last row's logits
   bool reference = false;
 };
 
@@ -47,8 +47,8 @@ void check_greedy(Session& session, const nlohmann::json& prompt, double margin)
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const TokenId best = argmax(logits);
     if (best != expected[i]) {
-      const float gap = logits[static_cast<std::size_t>(best)] -
-                        logits[static_cast<std::size_t>(expected[i])];
+      const float gap =
+          logits[static_cast<std::size_t>(best)] - logits[static_cast<std::size_t>(expected[i])];
       ASSERT_LT(gap, margin) << "greedy token " << i;
       return;
     }
@@ -92,8 +92,8 @@ TEST_P(GoldenModel, MatchesReference) {
     SCOPED_TRACE(prompt.at("name").get<std::string>());
     session.rewind(0);
     session.prefill(prompt.at("ids").get<std::vector<TokenId>>());
-    const auto expected =
-        testing::read_npy(testing::source_path("tests/data/goldens/" + prompt.at("last_logits").get<std::string>()));
+    const auto expected = testing::read_npy(
+        testing::source_path("tests/data/goldens/" + prompt.at("last_logits").get<std::string>()));
     const std::span<const float> logits = session.last_logits();
     ASSERT_EQ(logits.size(), expected.size());
     const double error = relative_error(logits, expected);
@@ -111,7 +111,8 @@ TEST_P(GoldenModel, MatchesReference) {
 
 std::vector<Case> cases() {
   std::vector<Case> all = {
-      {"base_bf16_reference", testing::tiny_model("tiny-base-BF16.gguf"), "base.json", "mtp", 1e-4, true},
+      {"base_bf16_reference", testing::tiny_model("tiny-base-BF16.gguf"), "base.json", "mtp", 1e-4,
+       true},
       {"base_bf16", testing::tiny_model("tiny-base-BF16.gguf"), "base.json", "mtp", 1e-3},
       {"paw_bf16", testing::tiny_model("tiny-paw-BF16.gguf"), "finetune.json", "mtp_grafted", 1e-3},
   };

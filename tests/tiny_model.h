@@ -19,7 +19,9 @@ inline std::string source_path(const std::string& relative) {
   return std::string(FORETOKEN_SOURCE_DIR) + "/" + relative;
 }
 
-inline std::string tiny_model(const std::string& name) { return source_path("models/tiny/" + name); }
+inline std::string tiny_model(const std::string& name) {
+  return source_path("models/tiny/" + name);
+}
 
 /// Every file of the tiny model that llama.cpp made, or "" where this checkout does not have it.
 inline std::string llama_made_file(const std::string& name) {

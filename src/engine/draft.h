@@ -4,9 +4,11 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/token.h"
+#include "engine/draft_policy.h"
 #include "engine/session.h"
 #include "sampling/sampler.h"
 
@@ -17,18 +19,18 @@ struct Draft {
   std::vector<TokenId> tokens;
   /// The law each token was drawn from; a point mass where it was chosen without chance.
   std::vector<sampling::Distribution> laws;
-  /// The drafter's own probability of its favourite, per position asked for (one more than tokens
-  /// when the last one was too unlikely to keep).
+  /// The drafter's probability of its favourite, per position tried (one more than tokens when the
+  /// last one was dropped).
   std::vector<float> confidence;
-  int n_steps = 0;        ///< passes of the drafter
-  double seconds = 0.0;   ///< time it took
+  int n_steps = 0;       ///< passes of the drafter
+  double seconds = 0.0;  ///< time it took
 
   void clear() { *this = {}; }
 };
 
-/// Decides while drafting whether the token at `position` (0, 1, ...), whose best guess has this
-/// probability, is worth proposing.
-using DraftGate = std::function<bool(int position, float confidence)>;
+/// Decides while drafting what becomes of the newest token, given the drafter's probability of its
+/// favourite at every position so far (DraftPolicy::decide).
+using DraftGate = std::function<DraftDecision(std::span<const float> confidence)>;
 
 class Drafter {
  public:

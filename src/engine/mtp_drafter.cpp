@@ -39,15 +39,16 @@ Draft MtpDrafter::propose(Session& session, TokenId last, int n_max, sampling::S
     sampling::Distribution law = sampler.distribution(logits_, ids);
     const float top = *std::max_element(logits_.begin(), logits_.end());
     draft.confidence.push_back(top_probability(logits_, top));
-    if (!gate(position, draft.confidence.back())) break;
+    const DraftDecision decision = gate(draft.confidence);
+    if (decision == DraftDecision::Drop) break;
     const TokenId token = sampler.draw(law);
     draft.tokens.push_back(token);
     draft.laws.push_back(std::move(law));
     sampler.accept(token);
+    if (decision == DraftDecision::KeepAndStop) break;
   }
   sampler.rollback(static_cast<int>(draft.tokens.size()));
-  draft.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  draft.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return draft;
 }
 

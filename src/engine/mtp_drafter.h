@@ -11,7 +11,8 @@ namespace foretoken::engine {
 
 class MtpDrafter final : public Drafter {
  public:
-  /// `n_frequent`: rows of the draft vocabulary, 0 for the full head. Requires an engine with a head.
+  /// `n_frequent`: rows of the draft vocabulary, 0 for the full head. Requires an engine with a
+  /// head.
   MtpDrafter(const Engine& engine, int n_frequent);
 
   void observe(TokenId token) override { vocabulary_.add(token); }

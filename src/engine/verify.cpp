@@ -6,7 +6,8 @@
 
 namespace foretoken::engine {
 
-Verification verify(Session& session, TokenId last, const Draft& draft, sampling::Sampler& sampler) {
+Verification verify(Session& session, TokenId last, const Draft& draft,
+                    sampling::Sampler& sampler) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<TokenId> tokens{last};
   tokens.insert(tokens.end(), draft.tokens.begin(), draft.tokens.end());

@@ -17,8 +17,8 @@ struct Verification {
   double seconds = 0.0;
 };
 
-/// Runs the session over `last` and the drafts; Session::commit must follow. The sampler's history is
-/// as before afterwards, and no random number is used.
+/// Runs the session over `last` and the drafts; Session::commit must follow. The sampler's history
+/// is as before afterwards, and no random number is used.
 Verification verify(Session& session, TokenId last, const Draft& draft, sampling::Sampler& sampler);
 
 }  // namespace foretoken::engine

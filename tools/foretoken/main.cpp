@@ -1,11 +1,14 @@
 // The program: picks the subcommand, runs it, turns exceptions into one sentence and a status.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
 #include "base/error.h"
 #include "command.h"
+#include "eval.h"
+#include "llama_flags.h"
 
 int main(int argc, char** argv) {
   using namespace foretoken;
@@ -19,10 +22,13 @@ int main(int argc, char** argv) {
     runs[sub] = declare(*sub);
   };
   // One line per subcommand, in the order of the help text.
+  add("eval", "Numbers for comparing engines and files: logits, text, perplexity", tools::add_eval);
   add("inspect", "Show what is in a GGUF file", tools::add_inspect);
 
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = tools::normalise_flags(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+    app.parse(arguments);
   } catch (const CLI::ParseError& error) {
     const int status = app.exit(error);
     return status == 0 ? 0 : 2;

@@ -1,0 +1,109 @@
+// The loop that turns a processed prompt into text: draft, verify, accept, commit, again.
+//
+// The target model alone decides every token. Drafts only decide how many positions one pass of the
+// target looks at, so greedy text is the same bit for bit with and without them, and sampled text
+// has the same law. How deep to draft, or whether at all, follows measured costs (draft_policy.h).
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/draft.h"
+#include "engine/draft_policy.h"
+#include "engine/session.h"
+#include "engine/synthetic_acceptance.h"
+#include "sampling/sampler.h"
+
+namespace foretoken::engine {
+
+/// Whether and how far to draft.
+struct SpeculationOptions {
+  enum class Type {
+    None,      ///< token by token
+    Auto,      ///< the MTP head where the file has one
+    DraftMtp,  ///< the MTP head; RequestError where the file has none
+  };
+  Type type = Type::Auto;
+  DraftLimits limits;            ///< n_max, n_min, p_min; see draft_policy.h
+  bool adaptive = true;          ///< false: always n_max, unless p_min stops earlier
+  int draft_vocabulary = 49152;  ///< rows of the draft head, 0 for all of them
+  /// For benchmarks only: accept drafts by chance instead of by the target. The text is then wrong.
+  std::optional<SyntheticAcceptance> synthetic;
+};
+
+/// What a reply cost and how its drafts fared.
+struct GenerateStats {
+  int n_tokens = 0;                              ///< tokens of the reply
+  int rounds = 0;                                ///< passes of the target after the first token
+  int drafted = 0;                               ///< drafts that were verified
+  int accepted = 0;                              ///< drafts that were kept
+  std::array<int, kMaxDraftChain> drafted_at{};  ///< by position in the draft
+  std::array<int, kMaxDraftChain> accepted_at{};
+  double seconds = 0.0;  ///< wall time of the loop
+  double draft_seconds = 0.0;
+  double verify_seconds = 0.0;
+  bool synthetic = false;  ///< acceptance was simulated
+
+  /// Tokens per pass of the target, the target's own included; 0 without a round.
+  double mean_accepted_length() const {
+    return rounds == 0 ? 0.0 : 1.0 + static_cast<double>(accepted) / rounds;
+  }
+  void add(const GenerateStats& other);
+};
+
+/// Why a reply ended.
+enum class StopReason { EndOfText, Length, ContextFull, Cancelled };
+
+struct GenerateOptions {
+  int max_tokens = -1;      ///< negative: until the model stops or the context is full
+  bool ignore_end = false;  ///< go on past end-of-text tokens
+};
+
+struct GenerateResult {
+  std::vector<TokenId> tokens;  ///< the end token included, if there was one
+  StopReason reason = StopReason::Length;
+  GenerateStats stats;
+};
+
+/// Generates for one session. Keeps the sampler's history, the drafter and what was learnt about
+/// its acceptance and costs across replies.
+class Generator {
+ public:
+  /// Called for every token, in order; false cancels (that token is the last).
+  using OnToken = std::function<bool(TokenId)>;
+
+  /// Throws RequestError for parameters out of range or a drafter the model does not have.
+  Generator(Session& session, const sampling::SamplingParams& sampling,
+            const SpeculationOptions& speculation);
+
+  /// Makes the session's tokens the sampler's history and the drafter's text. Call once a prompt is
+  /// in the session and before `generate`.
+  void observe_prompt();
+
+  /// Continues the session's text. The session then holds all tokens of the reply but the last.
+  /// Requires session.n_past() > 0.
+  GenerateResult generate(const GenerateOptions& options, const OnToken& on_token = {});
+
+  bool drafts() const { return drafter_ != nullptr; }
+  const sampling::Sampler& sampler() const { return sampler_; }
+
+ private:
+  struct Round {
+    std::vector<TokenId> tokens;  // accepted drafts, then the target's token
+    int n_drafted = 0;
+  };
+  Round next_round(TokenId last, int n_most, GenerateStats& stats);
+  Draft propose(TokenId last, int n_most);
+
+  Session& session_;
+  SpeculationOptions options_;
+  sampling::Sampler sampler_;
+  std::unique_ptr<Drafter> drafter_;
+  DraftPolicy policy_;
+  int n_observed_ = 0;
+};
+
+}  // namespace foretoken::engine

@@ -1,0 +1,59 @@
+#include "llama_flags.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+
+namespace foretoken::tools {
+namespace {
+
+// Only exact matches are replaced, so a value that begins with a dash is safe unless it is one of
+// these words.
+const std::map<std::string_view, std::string_view> kSpellings = {
+    {"-ctk", "--cache-type-k"},
+    {"-ctv", "--cache-type-v"},
+    {"-ub", "--ubatch-size"},
+    {"-ngl", "--n-gpu-layers"},
+    {"-fa", "--flash-attn"},
+    {"-tb", "--threads-batch"},
+    {"-sys", "--system-prompt"},
+    {"-cnv", "--conversation"},
+    {"-mtp", "--mtp"},
+    {"-pg", "--prompt-gen"},
+    {"-no-cnv", "--no-conversation"},
+    {"-st", "--single-turn"},
+    {"-oe", "--output-err"},
+    {"-nmtp", "--no-mtp"},
+    {"-mli", "--multiline-input"},
+    {"--draft", "--spec-draft-n-max"},
+    {"--draft-max", "--spec-draft-n-max"},
+    {"--draft-n", "--spec-draft-n-max"},
+    {"--draft-min", "--spec-draft-n-min"},
+    {"--draft-n-min", "--spec-draft-n-min"},
+    {"--draft-p-min", "--spec-draft-p-min"},
+    {"--mtp", "--spec-mtp"},
+};
+
+std::string normalise(std::string_view argument) {
+  if (argument.size() > 2 && argument.starts_with("--")) {
+    std::string out(argument);
+    const auto end = std::find(out.begin(), out.end(), '=');
+    std::replace(out.begin() + 2, end, '_', '-');
+    const auto known =
+        kSpellings.find(std::string_view(out.data(), static_cast<std::size_t>(end - out.begin())));
+    if (known == kSpellings.end()) return out;
+    return std::string(known->second) + std::string(end, out.end());
+  }
+  const auto known = kSpellings.find(argument);
+  return std::string(known == kSpellings.end() ? argument : known->second);
+}
+
+}  // namespace
+
+std::vector<std::string> normalise_flags(int argc, char** argv) {
+  std::vector<std::string> out;
+  for (int i = 1; i < argc; ++i) out.push_back(normalise(argv[i]));
+  return out;
+}
+
+}  // namespace foretoken::tools
