@@ -9,8 +9,9 @@ namespace {
 
 std::size_t layer_bytes(const KvCache::Shape& shape, quant::Type type) {
   if (!kernels::is_kv_type(type)) {
-    throw RequestError(fmt::format("a KV cache cannot be of type {}; use f32, f16, bf16, q8_0 or q4_0",
-                                   quant::type_info(type).name));
+    throw RequestError(
+        fmt::format("a KV cache cannot be of type {}; use f32, f16, bf16, q8_0 or q4_0",
+                    quant::type_info(type).name));
   }
   return static_cast<std::size_t>(shape.n_kv_heads) *
          static_cast<std::size_t>(kernels::kv_tiles(shape.capacity)) *

@@ -30,8 +30,8 @@ kernels::DeltaNetState RecurrentState::view(int layer) const {
   const auto part = [&](const AlignedBuffer<float>& all) {
     return all.data() + i * (all.size() / z(n_layers_));
   };
-  return {part(s_), part(conv_ring_), part(pending_k_), part(pending_v_), part(pending_beta_),
-          part(pending_g_)};
+  return {part(s_),         part(conv_ring_),    part(pending_k_),
+          part(pending_v_), part(pending_beta_), part(pending_g_)};
 }
 
 void RecurrentState::clear() {

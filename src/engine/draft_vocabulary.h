@@ -3,10 +3,10 @@
 // changes the text, because the target judges every token with its full head.
 //
 // Two parts: the first `n_frequent` ids, since byte-pair merges are numbered in the order they were
-// learnt, which is by falling frequency, plus all control and added tokens; and the tokens of this very text
-// (names, identifiers, a foreign script), the newest kept. Rows come in groups of 16, as the packed
-// matrix holds them, so no row is copied.
-// Source: docs/mtp.md, "Draft vocabulary"; FR-Spec (ACL 2025) for the idea.
+// learnt, which is by falling frequency, plus all control and added tokens; and the tokens of this
+// very text (names, identifiers, a foreign script), the newest kept. Rows come in groups of 16, as
+// the packed matrix holds them, so no row is copied. Source: docs/mtp.md, "Draft vocabulary";
+// FR-Spec (ACL 2025) for the idea.
 #pragma once
 
 #include <deque>
@@ -40,9 +40,9 @@ class DraftVocabulary {
   int n_vocab_;
   bool full_;
   bool stale_ = true;
-  std::vector<bool> fixed_;          // [groups]
-  std::vector<bool> seen_;           // [groups], those in newest_
-  std::deque<int> newest_;           // groups added by the text, oldest first
+  std::vector<bool> fixed_;  // [groups]
+  std::vector<bool> seen_;   // [groups], those in newest_
+  std::deque<int> newest_;   // groups added by the text, oldest first
   std::vector<kernels::RowRange> ranges_;
   std::vector<TokenId> ids_;
 };

@@ -14,8 +14,9 @@ constexpr int kMaxThreads = 512;
 
 int choose_threads(int requested) {
   if (requested < 0 || requested > kMaxThreads) {
-    throw RequestError(fmt::format("thread count {} is out of range; use 1 to {}, or 0 for all cores",
-                                   requested, kMaxThreads));
+    throw RequestError(
+        fmt::format("thread count {} is out of range; use 1 to {}, or 0 for all cores", requested,
+                    kMaxThreads));
   }
   return requested == 0 ? available_cores() : requested;
 }
@@ -35,8 +36,9 @@ Engine::Engine(const EngineOptions& options)
   weights_.emplace(std::move(file), *ops_, pool_, options.progress);
   tokenizer_.emplace(tokenizer::Tokenizer::from_gguf(weights_->file()));
   if (tokenizer_->n_vocab() > config().n_vocab) {
-    throw FormatError(fmt::format("{}: the tokenizer has {} tokens but 'token_embd.weight' only {} rows",
-                                  options.model_path, tokenizer_->n_vocab(), config().n_vocab));
+    throw FormatError(
+        fmt::format("{}: the tokenizer has {} tokens but 'token_embd.weight' only {} rows",
+                    options.model_path, tokenizer_->n_vocab(), config().n_vocab));
   }
   text_model_.emplace(*weights_, *ops_);
   if (weights_->mtp() != nullptr) mtp_head_.emplace(*weights_, *ops_);

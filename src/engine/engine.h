@@ -1,5 +1,6 @@
-// A loaded model with everything needed to run it: weights, tokenizer, kernels, threads. Const after
-// loading except for the kernels' scratch memory: one thread at a time may run sessions on it.
+// A loaded model with everything needed to run it: weights, tokenizer, kernels, threads. Const
+// after loading except for the kernels' scratch memory: one thread at a time may run sessions on
+// it.
 #pragma once
 
 #include <memory>

@@ -29,12 +29,14 @@ void text_positions(int first, int n, std::vector<RopePosition>& out) {
 
 SessionOptions checked(const SessionOptions& options, const model::qwen35::Config& config) {
   if (options.n_context < 1 || options.n_context > 1 << 20) {
-    throw RequestError(fmt::format("context size {} is out of range; use 1 to {} (this model was "
-                                   "trained for {})",
-                                   options.n_context, 1 << 20, config.n_context_train));
+    throw RequestError(
+        fmt::format("context size {} is out of range; use 1 to {} (this model was "
+                    "trained for {})",
+                    options.n_context, 1 << 20, config.n_context_train));
   }
   if (options.n_batch < 1 || options.n_batch > 1 << 16) {
-    throw RequestError(fmt::format("batch size {} is out of range; use 1 to 65536", options.n_batch));
+    throw RequestError(
+        fmt::format("batch size {} is out of range; use 1 to 65536", options.n_batch));
   }
   SessionOptions out = options;
   out.n_batch = std::max(kernels::kMaxPending, std::min(options.n_batch, options.n_context));
@@ -64,9 +66,10 @@ Session::Session(Engine& engine, const SessionOptions& options)
 
 void Session::check_tokens(std::span<const TokenId> tokens) const {
   if (tokens.size() > z(room())) {
-    throw RequestError(fmt::format("{} tokens do not fit: the context holds {} and {} are used; "
-                                   "give a larger one with -c",
-                                   tokens.size(), options_.n_context, n_past_));
+    throw RequestError(
+        fmt::format("{} tokens do not fit: the context holds {} and {} are used; "
+                    "give a larger one with -c",
+                    tokens.size(), options_.n_context, n_past_));
   }
   for (const TokenId id : tokens) {
     if (id < 0 || id >= engine_.config().n_vocab) {
@@ -139,7 +142,8 @@ void Session::prefill_with_logits(
     prefill(prompt.subspan(done, n));
     for (std::size_t row = 0; row < n; row += kLogitRows) {
       const std::size_t rows = std::min<std::size_t>(kLogitRows, n - row);
-      engine_.text_model().logits(batch_hidden() + row * width, static_cast<int>(rows), logits_.data());
+      engine_.text_model().logits(batch_hidden() + row * width, static_cast<int>(rows),
+                                  logits_.data());
       sink(first + static_cast<int>(row), static_cast<int>(rows), {logits_.data(), rows * n_vocab});
     }
     done += n;
@@ -149,8 +153,8 @@ void Session::prefill_with_logits(
 std::span<const float> Session::run(std::span<const TokenId> tokens) {
   check_tokens(tokens);
   if (tokens.empty() || tokens.size() > z(kernels::kMaxPending)) {
-    throw RequestError(fmt::format("a run takes 1 to {} tokens, not {}", kernels::kMaxPending,
-                                   tokens.size()));
+    throw RequestError(
+        fmt::format("a run takes 1 to {} tokens, not {}", kernels::kMaxPending, tokens.size()));
   }
   if (has_mtp() && n_past_ - mtp_pairs_ > kMostLag) mtp_flush();
   forward(tokens, false);
@@ -185,9 +189,10 @@ void Session::rewind(int n_past) {
     return;
   }
   if (n_past < n_state_ || n_past > n_past_) {
-    throw RequestError(fmt::format("cannot rewind to {} tokens: possible are 0 and {} to {}; an older "
-                                   "position needs a checkpoint",
-                                   n_past, n_state_, n_past_));
+    throw RequestError(
+        fmt::format("cannot rewind to {} tokens: possible are 0 and {} to {}; an older "
+                    "position needs a checkpoint",
+                    n_past, n_state_, n_past_));
   }
   n_past_ = n_past;
   n_run_ = 0;
@@ -222,8 +227,9 @@ bool Session::can_restore(const Checkpoint& checkpoint) const {
 
 void Session::restore(const Checkpoint& checkpoint) {
   if (!can_restore(checkpoint)) {
-    throw RequestError("cannot restore a checkpoint: the keys and values of its tokens were "
-                       "overwritten; process the prompt again");
+    throw RequestError(
+        "cannot restore a checkpoint: the keys and values of its tokens were "
+        "overwritten; process the prompt again");
   }
   const int n = static_cast<int>(checkpoint.tokens.size());
   rewind(0);
@@ -246,9 +252,11 @@ void Session::remember() {
   checkpoints_.push_back(take_checkpoint());
 }
 
-Session::SyncResult Session::sync(std::span<const TokenId> prompt, const PrefillProgress& progress) {
+Session::SyncResult Session::sync(std::span<const TokenId> prompt,
+                                  const PrefillProgress& progress) {
   const auto common = static_cast<int>(
-      std::mismatch(tokens_.begin(), tokens_.begin() + n_past_, prompt.begin(), prompt.end()).first -
+      std::mismatch(tokens_.begin(), tokens_.begin() + n_past_, prompt.begin(), prompt.end())
+          .first -
       tokens_.begin());
   if (common < n_past_) {
     const Checkpoint* best = nullptr;
@@ -293,7 +301,8 @@ void Session::mtp_flush() {
   const int end = n_past_ - 1;
   if (mtp_pairs_ >= end) return;
   gather_pairs(mtp_pairs_, end, -1);
-  engine_.mtp_head()->catch_up({pair_tokens_, hidden_.data(), rope_, mtp_pairs_}, *mtp_kv_, workspace_);
+  engine_.mtp_head()->catch_up({pair_tokens_, hidden_.data(), rope_, mtp_pairs_}, *mtp_kv_,
+                               workspace_);
   mtp_pairs_ = end;
 }
 
@@ -311,7 +320,8 @@ void Session::mtp_prefill(std::span<const TokenId> tokens, int first_pos) {
       pair_tokens_.push_back(tokens_[z(p + 1)]);
     }
     text_positions(mtp_pairs_, first_pos - 1 - mtp_pairs_, rope_);
-    engine_.mtp_head()->catch_up({pair_tokens_, rows.data(), rope_, mtp_pairs_}, *mtp_kv_, workspace_);
+    engine_.mtp_head()->catch_up({pair_tokens_, rows.data(), rope_, mtp_pairs_}, *mtp_kv_,
+                                 workspace_);
     mtp_pairs_ = first_pos - 1;
   }
   const int end = first_pos + n - 1;  // one past the last pair whose successor is known
@@ -322,8 +332,9 @@ void Session::mtp_prefill(std::span<const TokenId> tokens, int first_pos) {
   const int start = std::max(mtp_pairs_, first);
   if (start < end) {
     const auto count = z(end - start);
-    pair_tokens_.assign(tokens.begin() + (start + 1 - first_pos),
-                        tokens.begin() + (start + 1 - first_pos) + static_cast<std::ptrdiff_t>(count));
+    pair_tokens_.assign(
+        tokens.begin() + (start + 1 - first_pos),
+        tokens.begin() + (start + 1 - first_pos) + static_cast<std::ptrdiff_t>(count));
     text_positions(start, end - start, rope_);
     const float* rows = hidden_.data() + z(1 + start - first_pos) * width;
     engine_.mtp_head()->catch_up({pair_tokens_, rows, rope_, start}, *mtp_kv_, workspace_);
@@ -345,8 +356,8 @@ std::span<const float> Session::mtp_continue(TokenId drafted) {
   const std::size_t width = z(engine_.config().d_model);
   std::memcpy(hidden_.data(), mtp_hidden_.data(), width * sizeof(float));
   text_positions(mtp_pos_, 1, rope_);
-  engine_.mtp_head()->step({std::span(&drafted, 1), hidden_.data(), rope_, mtp_pos_}, *mtp_kv_, workspace_,
-                           mtp_hidden_.data());
+  engine_.mtp_head()->step({std::span(&drafted, 1), hidden_.data(), rope_, mtp_pos_}, *mtp_kv_,
+                           workspace_, mtp_hidden_.data());
   ++mtp_pos_;
   return mtp_hidden_.span();
 }

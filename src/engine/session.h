@@ -3,7 +3,8 @@
 // Four things move together and only together: the KV cache, the delta nets' recurrent states, the
 // MTP head's own KV cache, and the hidden rows it still has to read. The recurrent state stands at
 // the last committed token; tokens run after it are kept as replayable records until `commit` says
-// how many of them count (kernels/delta_net_state.h), so that rejecting a draft is a smaller number.
+// how many of them count (kernels/delta_net_state.h), so that rejecting a draft is a smaller
+// number.
 #pragma once
 
 #include <functional>
@@ -18,11 +19,11 @@
 namespace foretoken::engine {
 
 struct SessionOptions {
-  int n_context = 4096;        ///< most tokens of the timeline
-  int n_batch = 512;           ///< prompt tokens per forward pass (changes speed, not results)
+  int n_context = 4096;  ///< most tokens of the timeline
+  int n_batch = 512;     ///< prompt tokens per forward pass (changes speed, not results)
   cache::KvTypes kv_types;
-  bool use_mtp = true;         ///< keep the MTP head's cache up to date, where there is a head
-  int n_checkpoints = 2;       ///< checkpoints `sync` may keep (one holds the recurrent state)
+  bool use_mtp = true;    ///< keep the MTP head's cache up to date, where there is a head
+  int n_checkpoints = 2;  ///< checkpoints `sync` may keep (one holds the recurrent state)
 };
 
 /// A saved point of a timeline. Keys and values are not copied: it can be restored as long as the
@@ -46,7 +47,9 @@ class Session {
   int n_past() const { return n_past_; }
   /// Most tokens `run` could take now.
   int room() const { return options_.n_context - n_past_; }
-  std::span<const TokenId> tokens() const { return {tokens_.data(), static_cast<std::size_t>(n_past_)}; }
+  std::span<const TokenId> tokens() const {
+    return {tokens_.data(), static_cast<std::size_t>(n_past_)};
+  }
 
   /// Processes prompt tokens and commits them. Throws RequestError when they exceed the context or
   /// are not token ids. Returns false if `progress` stopped it (the tokens done so far are kept).
@@ -75,8 +78,9 @@ class Session {
 
   /// Processes tokens like prefill, handing each batch's logits to `sink` (first position of the
   /// batch, logits [n, n_vocab]): for perplexity and for comparing engines.
-  void prefill_with_logits(std::span<const TokenId> prompt,
-                           const std::function<void(int first_pos, int n, std::span<const float>)>& sink);
+  void prefill_with_logits(
+      std::span<const TokenId> prompt,
+      const std::function<void(int first_pos, int n, std::span<const float>)>& sink);
 
   Checkpoint take_checkpoint();
   /// Throws RequestError when the keys and values of these tokens are gone.
@@ -119,16 +123,16 @@ class Session {
   std::vector<TokenId> tokens_;     // [n_past_ + n_run_]
   std::vector<TokenId> kv_tokens_;  // tokens whose keys and values are physically present
   int n_past_ = 0;                  // tokens that count
-  int n_state_ = 0;                 // tokens in the recurrent state; n_past_ - n_state_ are folded next
-  int n_run_ = 0;                   // tokens of the last run, not yet decided
+  int n_state_ = 0;  // tokens in the recurrent state; n_past_ - n_state_ are folded next
+  int n_run_ = 0;    // tokens of the last run, not yet decided
 
   AlignedBuffer<float> hidden_;       // [1 + n_batch, d_model]; row 0: the token before the batch
   AlignedBuffer<float> hidden_ring_;  // [kHiddenRing, d_model] rows of the newest positions
   AlignedBuffer<float> logits_;
 
-  int mtp_pairs_ = 0;        // pairs (h_p, x_{p+1}) stored in the head's cache
-  TokenId mtp_next_ = -1;    // the token of the newest pair when it lies beyond n_past_
-  int mtp_pos_ = 0;          // where the next draft step stores
+  int mtp_pairs_ = 0;                // pairs (h_p, x_{p+1}) stored in the head's cache
+  TokenId mtp_next_ = -1;            // the token of the newest pair when it lies beyond n_past_
+  int mtp_pos_ = 0;                  // where the next draft step stores
   AlignedBuffer<float> mtp_hidden_;  // [d_model] h' of the newest draft step
   std::vector<TokenId> pair_tokens_;
   std::vector<model::qwen35::RopePosition> rope_;

@@ -12,6 +12,7 @@ namespace foretoken::tools {
 
 using Run = std::function<int()>;
 
+Run add_eval(CLI::App& app);     ///< logits, ids and perplexity, for comparing engines
 Run add_inspect(CLI::App& app);  ///< what is in a GGUF file
 
 }  // namespace foretoken::tools

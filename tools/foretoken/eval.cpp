@@ -1,11 +1,11 @@
-#include "eval.h"
-
+// `foretoken eval`: numbers for comparing engines and files.
 #include <fmt/format.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "command.h"
 #include "engine/generate.h"
 #include "eval/npy.h"
 #include "eval/perplexity.h"

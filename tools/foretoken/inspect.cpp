@@ -270,6 +270,7 @@ Run add_inspect(CLI::App& app) {
                "also show files whose tensors have gaps between them or are out of order");
   app.add_option("--values", options->n_values,
                  "elements of an array to show (of a string, 16 bytes each)")
+      ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str();
   return [options] { return inspect(*options); };
 }

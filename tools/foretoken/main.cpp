@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "command.h"
-#include "eval.h"
 #include "llama_flags.h"
 
 int main(int argc, char** argv) {

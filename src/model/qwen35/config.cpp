@@ -33,9 +33,10 @@ class Reader {
   void check(bool good, std::string_view name, std::string_view expected,
              std::string_view found) const {
     if (good) return;
-    throw FormatError(fmt::format("{}: key '{}' should be {} but is {}; the file is damaged or was "
-                                  "made for another model",
-                                  file_.path(), key(name), expected, found));
+    throw FormatError(
+        fmt::format("{}: key '{}' should be {} but is {}; the file is damaged or was "
+                    "made for another model",
+                    file_.path(), key(name), expected, found));
   }
 
   const gguf::Metadata& metadata() const { return file_.metadata(); }
@@ -47,13 +48,14 @@ class Reader {
 void check_architecture(const gguf::File& file) {
   const auto architecture = file.metadata().find_string("general.architecture");
   if (!architecture) {
-    throw FormatError(fmt::format("{}: key 'general.architecture' is missing; expected 'qwen35'",
-                                  file.path()));
+    throw FormatError(
+        fmt::format("{}: key 'general.architecture' is missing; expected 'qwen35'", file.path()));
   }
   if (*architecture == "clip") {
-    throw UnsupportedError(fmt::format("{}: this is a vision projector (mmproj), not a text model; "
-                                       "give the text model with -m",
-                                       file.path()));
+    throw UnsupportedError(
+        fmt::format("{}: this is a vision projector (mmproj), not a text model; "
+                    "give the text model with -m",
+                    file.path()));
   }
   if (*architecture != "qwen35") {
     throw UnsupportedError(
@@ -63,8 +65,8 @@ void check_architecture(const gguf::File& file) {
   }
   const auto type = file.metadata().find_string("general.type");
   if (type && *type != "model") {
-    throw UnsupportedError(fmt::format("{}: general.type is '{}'; expected a 'model' file",
-                                       file.path(), *type));
+    throw UnsupportedError(
+        fmt::format("{}: general.type is '{}'; expected a 'model' file", file.path(), *type));
   }
 }
 
@@ -88,7 +90,8 @@ void read_attention(const Reader& reader, Config& config) {
 
 void read_rope(const Reader& reader, Config& config) {
   const auto& metadata = reader.metadata();
-  config.n_rot = reader.count("rope.dimension_count", 2, static_cast<std::uint32_t>(config.head_dim));
+  config.n_rot =
+      reader.count("rope.dimension_count", 2, static_cast<std::uint32_t>(config.head_dim));
   reader.check(config.n_rot % 2 == 0, "rope.dimension_count", "even",
                fmt::format("{}", config.n_rot));
   config.rope_base = metadata.require_f32(Reader::key("rope.freq_base"));
@@ -96,9 +99,10 @@ void read_rope(const Reader& reader, Config& config) {
                "between 1 and 1e12", fmt::format("{}", config.rope_base));
   const auto scaling = metadata.find_string(Reader::key("rope.scaling.type"));
   if (scaling && *scaling != "none") {
-    throw UnsupportedError(fmt::format("key '{}' asks for '{}' scaling, which this engine does not "
-                                       "do; use a file without rope scaling",
-                                       Reader::key("rope.scaling.type"), *scaling));
+    throw UnsupportedError(
+        fmt::format("key '{}' asks for '{}' scaling, which this engine does not "
+                    "do; use a file without rope scaling",
+                    Reader::key("rope.scaling.type"), *scaling));
   }
   // Files of other writers hold three sections, llama.cpp's hold four with a zero.
   const auto sections = metadata.find_i32_array(Reader::key("rope.dimension_sections"));
@@ -185,9 +189,9 @@ Config read_config(const gguf::File& file) {
 
   const gguf::TensorInfo* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2) {
-    throw FormatError(fmt::format("{}: tensor 'token_embd.weight' is missing or not a matrix{}",
-                                  file.path(),
-                                  file.tensors().empty() ? " (this is a vocabulary-only file)" : ""));
+    throw FormatError(
+        fmt::format("{}: tensor 'token_embd.weight' is missing or not a matrix{}", file.path(),
+                    file.tensors().empty() ? " (this is a vocabulary-only file)" : ""));
   }
   if (embedding->shape[0] == 0 || embedding->shape[0] > kMaxVocab) {
     throw FormatError(fmt::format("{}: tensor 'token_embd.weight' has {} rows; expected 1 to {}",

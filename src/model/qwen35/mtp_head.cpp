@@ -20,7 +20,8 @@ void MtpHead::join(const Pairs& pairs, Workspace& w) const {
   }
   ops_.rms_norm({pairs.hidden, n, c.d_model, mtp_.hidden_norm.data(), c.eps}, w.x.data());
   for (std::size_t t = 0; t < pairs.next_tokens.size(); ++t) {
-    std::memcpy(w.joined.data() + (2 * t + 1) * width, w.x.data() + t * width, width * sizeof(float));
+    std::memcpy(w.joined.data() + (2 * t + 1) * width, w.x.data() + t * width,
+                width * sizeof(float));
   }
   const kernels::Rows in{w.joined.data(), n, 2 * c.d_model};
   ops_.project(in, std::array{kernels::Projection{mtp_.eh_proj.get(), w.x.data()}});
@@ -68,7 +69,8 @@ void MtpHead::step(const Pairs& pairs, const cache::KvCache& kv, Workspace& w,
   ops_.rms_norm({w.x.data(), 1, c.d_model, mtp_.head_norm.data(), c.eps}, hidden_out);
 }
 
-void MtpHead::logits(const float* hidden, std::span<const kernels::RowRange> rows, float* out) const {
+void MtpHead::logits(const float* hidden, std::span<const kernels::RowRange> rows,
+                     float* out) const {
   const kernels::Matrix& output = mtp_.own_output ? *mtp_.own_output : weights_.output();
   ops_.project_rows({hidden, 1, weights_.config().d_model}, output, rows, out);
 }

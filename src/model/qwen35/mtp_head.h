@@ -38,7 +38,8 @@ class MtpHead {
   void catch_up(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace) const;
 
   /// Stores keys and values of all pairs and writes h' [d_model] of the last one.
-  void step(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace, float* hidden_out) const;
+  void step(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace,
+            float* hidden_out) const;
 
   /// Logits of one h' row for the given rows of the output matrix, in order of the ranges.
   void logits(const float* hidden, std::span<const kernels::RowRange> rows, float* out) const;

@@ -14,7 +14,8 @@ RopeTable::RopeTable(const Config& config) : n_pairs_(config.n_rot / 2) {
   for (int pair = 0; pair < n_pairs_; ++pair) {
     axis_.push_back(rope_axis(config, pair));
     const double exponent = -2.0 * pair / config.n_rot;
-    frequency_.push_back(static_cast<float>(std::pow(static_cast<double>(config.rope_base), exponent)));
+    frequency_.push_back(
+        static_cast<float>(std::pow(static_cast<double>(config.rope_base), exponent)));
   }
 }
 

@@ -1,6 +1,7 @@
 // Rotation angles of interleaved multimodal RoPE.
 //   freq_i = base^(-2i / n_rot),  angle_i = position[axis(i)] * freq_i,  i = 0 .. n_rot/2 - 1
-//   axis(i) = height if i % 3 == 1 and i < 3*sections[1]; width if i % 3 == 2 and i < 3*sections[2];
+//   axis(i) = height if i % 3 == 1 and i < 3*sections[1]; width if i % 3 == 2 and i <
+//   3*sections[2];
 //             time otherwise
 // For text the three positions of a token are equal and this is ordinary partial RoPE.
 // Source: docs/qwen35.md, "Rotary embedding"; Hugging Face modeling_qwen3_5.py.
@@ -29,8 +30,8 @@ class RopeTable {
  public:
   explicit RopeTable(const Config& config);
 
-  /// Computes the angles of these tokens. Frequencies and angles are rounded to f32 as the reference
-  /// implementation does (f32 frequency times integer position), cosines taken in double.
+  /// Computes the angles of these tokens. Frequencies and angles are rounded to f32 as the
+  /// reference implementation does (f32 frequency times integer position), cosines taken in double.
   void set(std::span<const RopePosition> positions);
 
   /// Angles of tokens first, first+1, ... of the batch. Valid until the next `set`.

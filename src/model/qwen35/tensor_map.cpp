@@ -75,7 +75,9 @@ void check_present(const gguf::File& file, const TensorSpec& spec, bool of_mtp_h
 
 }  // namespace
 
-std::string block_tensor(int layer, const char* name) { return fmt::format("blk.{}.{}", layer, name); }
+std::string block_tensor(int layer, const char* name) {
+  return fmt::format("blk.{}.{}", layer, name);
+}
 
 std::vector<TensorSpec> trunk_tensors(const Config& c) {
   std::vector<TensorSpec> out;
@@ -102,18 +104,22 @@ std::vector<TensorSpec> mtp_tensors(const Config& c, int index) {
   out.push_back({block_tensor(layer, "nextn.enorm.weight"), vector_of(c.d_model)});
   out.push_back({block_tensor(layer, "nextn.hnorm.weight"), vector_of(c.d_model)});
   // Optional ones fall back to the trunk's output_norm, token_embd and output.
-  out.push_back({block_tensor(layer, "nextn.shared_head_norm.weight"), vector_of(c.d_model), false});
-  out.push_back({block_tensor(layer, "nextn.embed_tokens.weight"), matrix_of(c.n_vocab, c.d_model), false});
-  out.push_back({block_tensor(layer, "nextn.shared_head_head.weight"), matrix_of(c.n_vocab, c.d_model), false});
+  out.push_back(
+      {block_tensor(layer, "nextn.shared_head_norm.weight"), vector_of(c.d_model), false});
+  out.push_back(
+      {block_tensor(layer, "nextn.embed_tokens.weight"), matrix_of(c.n_vocab, c.d_model), false});
+  out.push_back({block_tensor(layer, "nextn.shared_head_head.weight"),
+                 matrix_of(c.n_vocab, c.d_model), false});
   return out;
 }
 
 void check_tensors(const gguf::File& file, const Config& config) {
   if (file.find_tensor("blk.0.attn_norm.weight") == nullptr && config.n_mtp_layers > 0) {
-    throw UnsupportedError(fmt::format("{}: this file holds an MTP head alone (tensor "
-                                       "'blk.0.attn_norm.weight' is missing); graft it into a model "
-                                       "file and run that",
-                                       file.path()));
+    throw UnsupportedError(
+        fmt::format("{}: this file holds an MTP head alone (tensor "
+                    "'blk.0.attn_norm.weight' is missing); graft it into a model "
+                    "file and run that",
+                    file.path()));
   }
   std::unordered_set<std::string> known;
   for (const TensorSpec& spec : trunk_tensors(config)) {
@@ -128,10 +134,11 @@ void check_tensors(const gguf::File& file, const Config& config) {
   }
   for (const gguf::TensorInfo& info : file.tensors()) {
     if (known.contains(info.name)) continue;
-    throw FormatError(fmt::format(
-        "{}: tensor '{}' does not belong to a qwen35 model of {} layers and {} MTP layers; the file "
-        "and its metadata disagree",
-        file.path(), info.name, config.n_layers, config.n_mtp_layers));
+    throw FormatError(
+        fmt::format("{}: tensor '{}' does not belong to a qwen35 model of {} layers and {} MTP "
+                    "layers; the file "
+                    "and its metadata disagree",
+                    file.path(), info.name, config.n_layers, config.n_mtp_layers));
   }
 }
 

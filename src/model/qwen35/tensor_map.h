@@ -18,7 +18,8 @@ struct TensorSpec {
   bool required = true;
 };
 
-/// Name of a tensor of block `layer`: block_tensor(3, "attn_norm.weight") = "blk.3.attn_norm.weight".
+/// Name of a tensor of block `layer`: block_tensor(3, "attn_norm.weight") =
+/// "blk.3.attn_norm.weight".
 std::string block_tensor(int layer, const char* name);
 
 /// Tensors of the trunk, file order not implied.

@@ -6,7 +6,9 @@
 namespace foretoken::model::qwen35 {
 namespace {
 
-std::size_t area(int n, int width) { return static_cast<std::size_t>(n) * static_cast<std::size_t>(width); }
+std::size_t area(int n, int width) {
+  return static_cast<std::size_t>(n) * static_cast<std::size_t>(width);
+}
 
 void delta_net_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
                      const kernels::DeltaNetState& state, const BatchPosition& at, int n,

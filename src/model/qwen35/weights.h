@@ -19,25 +19,25 @@ using MatrixPtr = std::unique_ptr<kernels::Matrix>;
 
 /// Gated full attention.
 struct AttentionWeights {
-  MatrixPtr q;                    ///< [n_heads*2*head_dim, d_model]: per head query, then gate
-  MatrixPtr k;                    ///< [n_kv_heads*head_dim, d_model]
-  MatrixPtr v;                    ///< [n_kv_heads*head_dim, d_model]
-  MatrixPtr out;                  ///< [d_model, n_heads*head_dim]
-  AlignedBuffer<float> q_norm;    ///< [head_dim]
-  AlignedBuffer<float> k_norm;    ///< [head_dim]
+  MatrixPtr q;                  ///< [n_heads*2*head_dim, d_model]: per head query, then gate
+  MatrixPtr k;                  ///< [n_kv_heads*head_dim, d_model]
+  MatrixPtr v;                  ///< [n_kv_heads*head_dim, d_model]
+  MatrixPtr out;                ///< [d_model, n_heads*head_dim]
+  AlignedBuffer<float> q_norm;  ///< [head_dim]
+  AlignedBuffer<float> k_norm;  ///< [head_dim]
 };
 
 /// Gated DeltaNet.
 struct DeltaNetWeights {
-  MatrixPtr qkv;                  ///< [n_channels, d_model]
-  MatrixPtr gate;                 ///< [n_v_heads*d_v, d_model]
-  MatrixPtr beta;                 ///< [n_v_heads, d_model]
-  MatrixPtr alpha;                ///< [n_v_heads, d_model]
-  MatrixPtr out;                  ///< [d_model, n_v_heads*d_v]
-  AlignedBuffer<float> conv;      ///< [n_channels, 4]
-  AlignedBuffer<float> dt_bias;   ///< [n_v_heads]
-  AlignedBuffer<float> a;         ///< [n_v_heads], -exp(A_log)
-  AlignedBuffer<float> norm;      ///< [d_v]
+  MatrixPtr qkv;                 ///< [n_channels, d_model]
+  MatrixPtr gate;                ///< [n_v_heads*d_v, d_model]
+  MatrixPtr beta;                ///< [n_v_heads, d_model]
+  MatrixPtr alpha;               ///< [n_v_heads, d_model]
+  MatrixPtr out;                 ///< [d_model, n_v_heads*d_v]
+  AlignedBuffer<float> conv;     ///< [n_channels, 4]
+  AlignedBuffer<float> dt_bias;  ///< [n_v_heads]
+  AlignedBuffer<float> a;        ///< [n_v_heads], -exp(A_log)
+  AlignedBuffer<float> norm;     ///< [d_v]
 };
 
 /// One decoder layer: exactly one of the mixers is set.
@@ -53,7 +53,7 @@ struct Layer {
 
 /// The multi-token-prediction head: one attention layer between a joining projection and a norm.
 struct MtpWeights {
-  MatrixPtr eh_proj;               ///< [d_model, 2*d_model]: embedding half first
+  MatrixPtr eh_proj;                 ///< [d_model, 2*d_model]: embedding half first
   AlignedBuffer<float> embed_norm;   ///< [d_model], nextn.enorm
   AlignedBuffer<float> hidden_norm;  ///< [d_model], nextn.hnorm
   Layer layer;
