@@ -1,0 +1,330 @@
+// The policy against simulated text and simulated costs: gain where drafts pay, and a bounded loss
+// where they do not. The simulator knows the true acceptance and costs; the policy only what it is
+// told.
+#include "engine/draft_policy.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "sampling/random_stream.h"
+
+namespace foretoken::engine {
+namespace {
+
+/// What one drafted token looks like and whether the target keeps it.
+struct SimulatedDraft {
+  float confidence = 0.0F;
+  double acceptance = 0.0;
+};
+using Text = std::function<SimulatedDraft(sampling::RandomStream&, int n_tokens_done)>;
+
+/// Costs in units of a plain step.
+struct Machine {
+  std::function<double(int width)> verify;
+  double draft = 0.05;
+};
+
+Machine linear_machine(double draft, double column) {
+  return {[column](int width) { return 1.0 + column * (width - 1); }, draft};
+}
+
+/// Easy text: four tokens in five are all but certain, the rest a coin's throw.
+SimulatedDraft easy(sampling::RandomStream& random, int /*n_tokens_done*/) {
+  const double p = random.uniform() < 0.8 ? 0.97 : 0.3 + 0.4 * random.uniform();
+  return {static_cast<float>(p), p};
+}
+
+/// Hard text: few tokens are likely.
+SimulatedDraft hard(sampling::RandomStream& random, int /*n_tokens_done*/) {
+  const double p = 0.05 + 0.45 * random.uniform();
+  return {static_cast<float>(p), p};
+}
+
+/// A head that is sure of itself and wrong.
+SimulatedDraft useless(sampling::RandomStream& random, int /*n_tokens_done*/) {
+  return {static_cast<float>(0.5 + 0.5 * random.uniform()), 0.02};
+}
+
+/// A head that promises more than it keeps.
+SimulatedDraft overconfident(sampling::RandomStream& random, int /*n_tokens_done*/) {
+  const double p = random.uniform() < 0.7 ? 0.98 : 0.4 + 0.5 * random.uniform();
+  return {static_cast<float>(p), 0.9 * p * p};
+}
+
+/// 400 easy tokens, 400 hard ones, and so on.
+SimulatedDraft mixed(sampling::RandomStream& random, int n_tokens_done) {
+  return (n_tokens_done / 400) % 2 == 0 ? easy(random, 0) : hard(random, 0);
+}
+
+struct Outcome {
+  double seconds = 0.0;
+  int tokens = 0;
+  int drafts = 0;
+  double costliest_round = 0.0;
+  double speedup() const { return tokens / seconds; }  // a plain step takes 1
+};
+
+/// Runs the policy as the engine does. `noise`: relative spread of the times it is told.
+Outcome simulate(DraftPolicy& policy, const Text& text, const Machine& machine, int n_tokens,
+                 std::uint64_t seed, double noise = 0.0) {
+  sampling::RandomStream random(seed);
+  Outcome out;
+  while (out.tokens < n_tokens) {
+    std::vector<float> confidence;
+    std::vector<double> truth;
+    const int limit = policy.begin_round();
+    bool drop_last = false;
+    while (static_cast<int>(confidence.size()) < limit) {
+      const SimulatedDraft draft = text(random, out.tokens);
+      confidence.push_back(draft.confidence);
+      truth.push_back(draft.acceptance);
+      const DraftDecision decision = policy.decide(confidence);
+      drop_last = decision == DraftDecision::Drop;
+      if (decision != DraftDecision::KeepAndContinue) break;
+    }
+    const std::span<const float> all = confidence;
+    const int n = policy.n_to_verify(all.first(all.size() - (drop_last ? 1 : 0)));
+    int accepted = 0;
+    while (accepted < n && random.uniform() < truth[static_cast<std::size_t>(accepted)]) ++accepted;
+    const double verify = machine.verify(n + 1) * (1.0 + noise * (random.uniform() - 0.5));
+    const int steps = static_cast<int>(confidence.size());
+    const double draft = steps * machine.draft;
+    policy.observe_costs(n + 1, verify, steps, draft);
+    policy.observe(confidence, n, accepted);
+    out.seconds += verify + draft;
+    out.tokens += accepted + 1;
+    out.drafts += steps;
+    out.costliest_round = std::max(out.costliest_round, verify + draft);
+  }
+  return out;
+}
+
+constexpr int kTokens = 20000;
+
+double adaptive_speedup(const Text& text, const Machine& machine, int n_max = 8) {
+  DraftPolicy policy({.n_max = n_max});
+  return simulate(policy, text, machine, kTokens, 1).speedup();
+}
+
+double best_fixed_speedup(const Text& text, const Machine& machine, int n_max = 8) {
+  double best = 1.0;
+  for (int n = 1; n <= n_max; ++n) {
+    DraftPolicy policy({.n_max = n}, false);
+    best = std::max(best, simulate(policy, text, machine, kTokens, 1).speedup());
+  }
+  return best;
+}
+
+struct Scenario {
+  const char* name;
+  Text text;
+  Machine machine;
+};
+
+const std::vector<Scenario>& scenarios() {
+  static const std::vector<Scenario> all = {
+      {"easy, cheap", easy, linear_machine(0.045, 0.01)},
+      {"easy, full head", easy, linear_machine(0.19, 0.02)},
+      {"easy, dear columns", easy, linear_machine(0.19, 0.2)},
+      {"hard, cheap", hard, linear_machine(0.045, 0.01)},
+      {"hard, dear columns", hard, linear_machine(0.19, 0.2)},
+      {"easy, one column costs as much as a step", easy, linear_machine(0.19, 1.0)},
+      {"easy, a jump at width 2", easy, {[](int w) { return w == 1 ? 1.0 : 1.6; }, 0.05}},
+      {"easy, a jump at width 5", easy, {[](int w) { return w < 5 ? 1.0 : 2.0; }, 0.05}},
+      {"overconfident, cheap", overconfident, linear_machine(0.045, 0.01)},
+      {"overconfident, dear columns", overconfident, linear_machine(0.19, 0.2)},
+      {"mixed, cheap", mixed, linear_machine(0.045, 0.01)},
+      {"mixed, dear columns", mixed, linear_machine(0.1, 0.2)},
+      {"useless head, cheap", useless, linear_machine(0.045, 0.01)},
+      {"useless head, dear columns", useless, linear_machine(0.3, 1.0)},
+      {"useless head, width 2 costs six steps",
+       useless,
+       {[](int w) { return w == 1 ? 1.0 : 6.0; }, 0.2}},
+  };
+  return all;
+}
+
+TEST(DraftPolicy, ReachesTheBestFixedLengthInEveryScenario) {
+  for (const Scenario& s : scenarios()) {
+    const double adaptive = adaptive_speedup(s.text, s.machine);
+    const double fixed = best_fixed_speedup(s.text, s.machine);
+    RecordProperty(s.name, std::to_string(adaptive) + " against " + std::to_string(fixed));
+    EXPECT_GE(adaptive, 0.95 * fixed) << s.name << ": " << adaptive << " against " << fixed;
+  }
+}
+
+TEST(DraftPolicy, IsNeverSlowerThanPlainDecodingBeyondTheStatedBound) {
+  for (const Scenario& s : scenarios()) {
+    for (const int n_max : {1, 3, 8}) {
+      DraftPolicy policy({.n_max = n_max});
+      const Outcome out = simulate(policy, s.text, s.machine, kTokens, 2);
+      const double bound = (1.0 + DraftPolicy::kProbeShare) * out.tokens + DraftPolicy::kCredit +
+                           out.costliest_round;
+      EXPECT_LE(out.seconds, bound) << s.name << " " << n_max;
+      EXPECT_GE(out.speedup(), 0.98) << s.name << " " << n_max;
+    }
+  }
+}
+
+TEST(DraftPolicy, ShortRepliesLoseNoMoreThanTheCredit) {
+  for (const Scenario& s : scenarios()) {
+    DraftPolicy policy({.n_max = 8});
+    const Outcome out = simulate(policy, s.text, s.machine, 100, 3);
+    EXPECT_LE(out.seconds, out.tokens * 1.01 + DraftPolicy::kCredit + out.costliest_round)
+        << s.name;
+  }
+}
+
+TEST(DraftPolicy, AdaptingBeatsEveryFixedLengthOnMixedText) {
+  const Machine machine = linear_machine(0.1, 0.2);
+  EXPECT_GT(adaptive_speedup(mixed, machine), 1.03 * best_fixed_speedup(mixed, machine));
+}
+
+TEST(DraftPolicy, NoisyTimesDoNotMisleadIt) {
+  const Machine machine = linear_machine(0.045, 0.01);
+  DraftPolicy policy({.n_max = 8});
+  const double noisy = simulate(policy, easy, machine, kTokens, 4, 0.4).speedup();
+  EXPECT_GE(noisy, 0.9 * best_fixed_speedup(easy, machine));
+}
+
+TEST(DraftPolicy, ParksOnAUselessHeadAndComesBackOnEasyText) {
+  const Machine machine = linear_machine(0.1, 0.1);
+  DraftPolicy policy({.n_max = 4});
+  simulate(policy, useless, machine, 2000, 5);
+  EXPECT_TRUE(policy.parked());
+  EXPECT_EQ(policy.expected_speedup(), 1.0);
+  const Outcome parked = simulate(policy, useless, machine, 5000, 6);
+  EXPECT_LT(parked.drafts, 5000 / 8);
+  const Outcome after = simulate(policy, easy, machine, 3000, 7);
+  EXPECT_FALSE(policy.parked());
+  EXPECT_GT(after.speedup(), 0.85 * best_fixed_speedup(easy, machine, 4));
+  EXPECT_GT(policy.expected_speedup(), 1.5);
+}
+
+TEST(DraftPolicy, FollowsAChangeOfCosts) {
+  // Columns that were free become dear, as with more load or a longer context.
+  DraftPolicy policy({.n_max = 8});
+  simulate(policy, easy, linear_machine(0.045, 0.01), 5000, 8);
+  const Machine dear = linear_machine(0.19, 0.6);
+  const Outcome after = simulate(policy, easy, dear, 5000, 9);
+  EXPECT_GT(after.speedup(), 0.93 * best_fixed_speedup(easy, dear));
+}
+
+TEST(DraftPolicy, FirstRoundIsPlainToLearnWhatAPlainStepCosts) {
+  DraftPolicy policy({.n_max = 3});
+  EXPECT_EQ(policy.begin_round(), 0);
+  EXPECT_EQ(policy.n_to_verify({}), 0);
+  policy.observe_costs(1, 1.0, 0, 0.0);
+  policy.observe({}, 0, 0);
+  EXPECT_EQ(policy.begin_round(), 3);
+}
+
+TEST(DraftPolicy, NeverExceedsTheCeiling) {
+  for (int n_max = 0; n_max <= kMaxDraftChain; ++n_max) {
+    DraftPolicy policy({.n_max = n_max});
+    const Machine free_machine = linear_machine(0.001, 0.0);
+    sampling::RandomStream random(10);
+    for (int round = 0; round < 200; ++round) {
+      const int limit = policy.begin_round();
+      ASSERT_LE(limit, n_max);
+      std::vector<float> confidence;
+      while (static_cast<int>(confidence.size()) < limit) {
+        confidence.push_back(0.99F);
+        if (policy.decide(confidence) != DraftDecision::KeepAndContinue) break;
+      }
+      ASSERT_LE(policy.n_to_verify(confidence), n_max);
+      const int n = policy.n_to_verify(confidence);
+      policy.observe_costs(n + 1, free_machine.verify(n + 1), static_cast<int>(confidence.size()),
+                           0.001);
+      policy.observe(confidence, n, n);
+    }
+  }
+}
+
+TEST(DraftPolicy, FixedModeAlwaysDraftsToTheCeilingUnlessPMinStops) {
+  DraftPolicy policy({.n_max = 3, .n_min = 0, .p_min = 0.5F}, false);
+  EXPECT_EQ(policy.begin_round(), 3);
+  EXPECT_EQ(policy.decide(std::vector<float>{0.6F}), DraftDecision::KeepAndContinue);
+  EXPECT_EQ(policy.decide(std::vector<float>{0.6F, 0.4F}), DraftDecision::Drop);
+  EXPECT_EQ(policy.decide(std::vector<float>{0.6F, 0.5F, 0.9F}), DraftDecision::KeepAndStop);
+  EXPECT_EQ(policy.n_to_verify(std::vector<float>{0.6F}), 1);
+  EXPECT_EQ(policy.n_to_verify(std::vector<float>{0.6F, 0.4F, 0.9F}), 1);
+  EXPECT_FALSE(policy.parked());
+}
+
+TEST(DraftPolicy, DraftsShorterThanTheMinimumAreDropped) {
+  DraftPolicy fixed({.n_max = 3, .n_min = 2, .p_min = 0.5F}, false);
+  fixed.begin_round();
+  EXPECT_EQ(fixed.n_to_verify(std::vector<float>{0.9F}), 0);
+  EXPECT_EQ(fixed.n_to_verify(std::vector<float>{0.9F, 0.9F}), 2);
+  EXPECT_EQ(fixed.n_to_verify(std::vector<float>{0.9F, 0.1F}), 0);
+  DraftPolicy adaptive({.n_max = 4, .n_min = 3});
+  sampling::RandomStream random(11);
+  for (int round = 0; round < 500; ++round) {
+    std::vector<float> confidence;
+    const int limit = adaptive.begin_round();
+    while (static_cast<int>(confidence.size()) < limit) {
+      confidence.push_back(static_cast<float>(random.uniform()));
+      if (adaptive.decide(confidence) != DraftDecision::KeepAndContinue) break;
+    }
+    const int n = adaptive.n_to_verify(confidence);
+    ASSERT_TRUE(n == 0 || n >= 3) << n;
+    adaptive.observe_costs(n + 1, 1.0 + 0.05 * n, static_cast<int>(confidence.size()),
+                           0.05 * static_cast<double>(confidence.size()));
+    adaptive.observe(confidence, n, n / 2);
+  }
+}
+
+TEST(DraftPolicy, PMinIsHonouredWhenAdaptive) {
+  DraftPolicy policy({.n_max = 4, .n_min = 0, .p_min = 0.9F});
+  policy.begin_round();
+  policy.observe_costs(1, 1.0, 0, 0.0);
+  policy.observe({}, 0, 0);
+  ASSERT_EQ(policy.begin_round(), 4);
+  EXPECT_EQ(policy.decide(std::vector<float>{0.95F, 0.89F}), DraftDecision::Drop);
+  EXPECT_EQ(policy.n_to_verify(std::vector<float>{0.95F, 0.89F, 0.99F}), 1);
+}
+
+TEST(DraftPolicy, SurvivesNonsenseInput) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  DraftPolicy policy({.n_max = 8});
+  const std::vector<float> confidence(40, std::numeric_limits<float>::quiet_NaN());
+  for (const double seconds : {1.0, nan, -1.0, 0.0, HUGE_VAL}) {
+    static_cast<void>(policy.begin_round());
+    static_cast<void>(policy.decide(confidence));
+    static_cast<void>(policy.n_to_verify(confidence));
+    policy.observe_costs(100, seconds, -3, seconds);
+    policy.observe_costs(-1, seconds, 3, seconds);
+    policy.observe_costs(1, seconds, 3, seconds);
+    policy.observe(confidence, 1000, 2000);
+    policy.observe(confidence, -5, -7);
+  }
+  EXPECT_TRUE(std::isfinite(policy.expected_speedup()));
+}
+
+TEST(DraftPolicy, RefusesLimitsOutOfRangeByFlag) {
+  const auto refusal = [](const DraftLimits& limits) -> std::string {
+    try {
+      DraftPolicy policy(limits);
+    } catch (const RequestError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refusal({.n_max = 9}).find("--spec-draft-n-max 9"), std::string::npos);
+  EXPECT_NE(refusal({.n_max = -1}).find("--spec-draft-n-max"), std::string::npos);
+  EXPECT_NE(refusal({.n_max = 3, .n_min = -1}).find("--spec-draft-n-min"), std::string::npos);
+  EXPECT_NE(refusal({.n_max = 3, .n_min = 0, .p_min = 1.5F}).find("--spec-draft-p-min"),
+            std::string::npos);
+  EXPECT_EQ(refusal({.n_max = 0}), "");
+}
+
+}  // namespace
+}  // namespace foretoken::engine
