@@ -80,6 +80,16 @@ std::string scalar_text(ValueType type, const std::byte* bytes, std::size_t stri
   return {};
 }
 
+// printable() has doubled the backslashes, so \" stays unambiguous.
+std::string in_quotes(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
 }  // namespace
 
 std::string_view value_type_name(ValueType type) {
@@ -108,7 +118,7 @@ std::string Entry::to_text(std::size_t limit) const {
     }
     if (element_type == ValueType::String) {
       const std::string_view text = decode_string(bytes);
-      out += fmt::format("\"{}\"", printable(text, string_limit));
+      out += in_quotes(printable(text, string_limit));
       bytes += 8 + text.size();
     } else {
       out += scalar_text(element_type, bytes, string_limit);
