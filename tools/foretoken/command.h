@@ -12,7 +12,8 @@ namespace foretoken::tools {
 
 using Run = std::function<int()>;
 
-Run add_eval(CLI::App& app);     ///< logits, ids and perplexity, for comparing engines
-Run add_inspect(CLI::App& app);  ///< what is in a GGUF file
+Run add_eval(CLI::App& app);      ///< logits, ids and perplexity, for comparing engines
+Run add_inspect(CLI::App& app);   ///< what is in a GGUF file
+Run add_tokenize(CLI::App& app);  ///< text to ids and back
 
 }  // namespace foretoken::tools

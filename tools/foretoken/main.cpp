@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   // One line per subcommand, in the order of the help text.
   add("eval", "Numbers for comparing engines and files: logits, text, perplexity", tools::add_eval);
   add("inspect", "Show what is in a GGUF file", tools::add_inspect);
+  add("tokenize", "Text to token ids and back", tools::add_tokenize);
 
   try {
     std::vector<std::string> arguments = tools::normalise_flags(argc, argv);
