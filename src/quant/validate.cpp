@@ -86,7 +86,7 @@ bool half_is_invalid(const std::byte* at) { return all_ones<std::uint16_t>(at, 0
 bool iq1_m_is_invalid(const std::byte* block) {
   unsigned bits = 0;
   for (int i = 0; i < 4; ++i) {
-    bits |= (load_le<std::uint16_t>(block + 48 + 2 * i) >> 12U) << (4 * i);
+    bits |= static_cast<unsigned>(load_le<std::uint16_t>(block + 48 + 2 * i) >> 12) << (4 * i);
   }
   return (bits & 0x7C00U) == 0x7C00U;
 }
