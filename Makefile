@@ -41,7 +41,7 @@ tsan: setup ## every test under the thread sanitizer
 
 fuzz: setup ## each parser's fuzz target for FUZZ_SECONDS
 	@scripts/configure.sh fuzz
-	@cmake --build build/fuzz -j $(JOBS)
+	@cmake --build build/fuzz -j $(JOBS) --target fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 bench: setup ## the micro-benchmarks

@@ -47,7 +47,8 @@ TEST(AlignedBuffer, MoveCarriesTheContents) {
 TEST(AlignedBuffer, MovedFromIsEmpty) {
   AlignedBuffer<int> first(10);
   const AlignedBuffer<int> second(std::move(first));
-  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move): the state after a move is what is tested.
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move): the state after a move
+  // is what is tested.
   EXPECT_TRUE(first.span().empty());
 }
 
