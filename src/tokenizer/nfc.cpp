@@ -23,7 +23,7 @@ std::span<const utf8proc_int32_t> decompose(
     char32_t code, std::array<utf8proc_int32_t, kMaxDecomposition>& buffer) {
   int boundary = 0;
   const utf8proc_ssize_t n =
-      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), buffer.data(), buffer.size(),
+      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), buffer.data(), kMaxDecomposition,
                               UTF8PROC_DECOMPOSE, &boundary);
   if (n < 0 || static_cast<std::size_t>(n) > buffer.size()) return {};
   return {buffer.data(), static_cast<std::size_t>(n)};
