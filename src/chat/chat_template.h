@@ -31,9 +31,13 @@ struct RenderOptions {
   std::optional<bool> enable_thinking;
   /// Array of tool declarations (untrusted text); null = none.
   nlohmann::ordered_json tools;
-  /// Object of further template variables, e.g. {"add_vision_id": true}; null = none. A key that
-  /// the other options define as well is refused.
+  /// Object of further template variables, e.g. {"add_vision_id": true}; null = none. Their strings
+  /// are untrusted. Keys that the engine sets itself ("messages", "tools", "add_generation_prompt",
+  /// and "enable_thinking" when the option above is set) are refused.
   nlohmann::ordered_json extra;
+  /// Object of variables that come with the model, not the request, and count as trusted, e.g.
+  /// {"bos_token": "..."}; null = none.
+  nlohmann::ordered_json special_tokens;
 };
 
 /// A parsed template. Immutable; one object may render on many threads at once.
