@@ -70,7 +70,8 @@ bool DraftPolicy::needs_plain_round() const {
   return !costs_.knows_plain() || drafted_rounds_ >= plain_interval_;
 }
 
-int DraftPolicy::begin_round() {
+int DraftPolicy::begin_round(DraftChoice choice) {
+  choice_ = choice;
   forced_ = 0;
   limit_ = 0;
   if (limits_.n_max == 0 || limits_.n_min > limits_.n_max) return 0;
@@ -93,16 +94,20 @@ std::span<const float> DraftPolicy::above_p_min(std::span<const float> confidenc
   return confidence.first(static_cast<std::size_t>(first_below - confidence.begin()));
 }
 
-/// The best number of these drafts to verify, 0 or n_min and up.
-DraftPolicy::Choice DraftPolicy::best_of_drafted(std::span<const float> confidence) const {
-  Choice best{.n = 0, .value = 0.0};
-  if (forced_ > 0) best.value = -std::numeric_limits<double>::infinity();
+/// The best number of these drafts to verify: 0 or n_min and up for favourites; for drawn ones all
+/// but the newest, whose token is not drawn yet, or all.
+DraftPolicy::Stop DraftPolicy::best_stop(std::span<const float> confidence) const {
+  const int n_drafted = static_cast<int>(confidence.size());
+  const bool drawn = choice_ == DraftChoice::Drawn;
+  const int fewest = std::max(drawn ? n_drafted - 1 : limits_.n_min, forced_);
+  const bool may_drop_all = forced_ == 0 && (!drawn || n_drafted <= 1);
+  Stop best{.n = 0, .value = may_drop_all ? 0.0 : -std::numeric_limits<double>::infinity()};
   double reach = 1.0;
   double gained = 0.0;
-  for (int n = 1; n <= static_cast<int>(confidence.size()); ++n) {
+  for (int n = 1; n <= n_drafted; ++n) {
     reach *= acceptance_.acceptance(confidence[static_cast<std::size_t>(n - 1)], n - 1);
     gained += reach;
-    if (n < limits_.n_min || n < forced_) continue;
+    if (n < fewest) continue;
     const double value = gained - rate_ * extra_seconds(n);
     if (value > best.value) best = {.n = n, .value = value};
   }
@@ -132,15 +137,16 @@ DraftDecision DraftPolicy::decide(std::span<const float> confidence) const {
   if (n > limit_ || above_p_min(confidence).size() < confidence.size()) return DraftDecision::Drop;
   if (!adaptive_) return n < limit_ ? DraftDecision::KeepAndContinue : DraftDecision::KeepAndStop;
   if (n < forced_) return DraftDecision::KeepAndContinue;
-  const Choice stop = best_of_drafted(confidence);
+  const Stop stop = best_stop(confidence);
   if (n < limit_ && best_beyond(confidence) > stop.value) return DraftDecision::KeepAndContinue;
   return stop.n == n ? DraftDecision::KeepAndStop : DraftDecision::Drop;
 }
 
 int DraftPolicy::n_to_verify(std::span<const float> confidence) const {
+  if (choice_ == DraftChoice::Drawn) return static_cast<int>(confidence.size());
   std::span<const float> kept = above_p_min(confidence);
   kept = kept.first(std::min(kept.size(), static_cast<std::size_t>(limit_)));
-  if (adaptive_ && limit_ > 0) return best_of_drafted(kept).n;
+  if (adaptive_) return limit_ > 0 ? best_stop(kept).n : 0;
   const int n = static_cast<int>(kept.size());
   return n < limits_.n_min ? 0 : n;
 }

@@ -25,14 +25,26 @@ namespace foretoken::engine {
 /// Bounds given by the user (--spec-draft-n-max, --spec-draft-n-min, --spec-draft-p-min).
 struct DraftLimits {
   int n_max = 3;       ///< most drafts of a round, 0 (never draft) .. kMaxDraftChain
-  int n_min = 0;       ///< shorter drafts are dropped
+  int n_min = 0;       ///< shorter drafts are dropped (DraftChoice::Drawn: not planned)
   float p_min = 0.0F;  ///< a token the drafter gives less than this ends the draft, not included
 };
 
 /// Throws RequestError naming the flag, the value and the range.
 void validate(const DraftLimits& limits);
 
-/// What to do with the token just drafted.
+/// How a round's drafts are chosen.
+///
+/// A draft drawn by chance must be shown to the target once it is drawn. Whatever is known after
+/// the draw (say, how sure the drafter is of the next token) depends on which token was drawn;
+/// dropping it on that ground would favour some tokens over others, and the text's law would no
+/// longer be the target's. A favourite is the same whenever the text is the same, so it may be
+/// dropped at any time.
+enum class DraftChoice {
+  Favourite,  ///< the drafter's most probable token
+  Drawn,      ///< drawn from the drafter's law
+};
+
+/// What to do with the newest position, before its token is drawn.
 enum class DraftDecision {
   Drop,         ///< end the draft without it
   KeepAndStop,  ///< it is the draft's last
@@ -52,14 +64,15 @@ class DraftPolicy {
 
   /// Begins a round. Most drafts to make, 0: decode one token plainly (not worth it, or the cost of
   /// a plain step has to be measured).
-  int begin_round();
+  int begin_round(DraftChoice choice);
 
-  /// To be asked after each drafted token; `confidence` holds the drafter's probability of every
-  /// token drafted in this round, the newest last. Requires at least one.
+  /// To be asked at each position the drafter scored, before a token is drawn there; `confidence`
+  /// holds the drafter's probability of its favourite at every position of this round, the newest
+  /// last. Requires at least one.
   DraftDecision decide(std::span<const float> confidence) const;
 
   /// How many of the round's drafts, of which `confidence` has those that were kept, to show the
-  /// target: all that pay for their column, none if fewer than n_min.
+  /// target. Favourites: all that pay for their column, none if fewer than n_min. Drawn: all.
   int n_to_verify(std::span<const float> confidence) const;
 
   /// After each round: the target pass took verify_seconds for `width` tokens (1 + drafts
@@ -81,12 +94,12 @@ class DraftPolicy {
   const AcceptanceEstimator& acceptance() const { return acceptance_; }
 
  private:
-  struct Choice {
+  struct Stop {
     int n = 0;           // drafts to verify
     double value = 0.0;  // expected tokens less R times the seconds above a plain step
   };
   double best_rate() const;
-  Choice best_of_drafted(std::span<const float> confidence) const;
+  Stop best_stop(std::span<const float> confidence) const;
   double best_beyond(std::span<const float> confidence) const;
   double extra_seconds(int n_drafts) const;
   int probe_length() const;
@@ -96,6 +109,7 @@ class DraftPolicy {
 
   DraftLimits limits_;
   bool adaptive_;
+  DraftChoice choice_ = DraftChoice::Favourite;
   CostTable costs_;
   AcceptanceEstimator acceptance_;
   double balance_ = kCredit;  // the account, in plain steps

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "sampling/accept.h"
+#include "sampling/chi_square.h"
 #include "sampling/random_stream.h"
 
 namespace foretoken::engine {
@@ -73,13 +75,14 @@ struct Outcome {
 
 /// Runs the policy as the engine does. `noise`: relative spread of the times it is told.
 Outcome simulate(DraftPolicy& policy, const Text& text, const Machine& machine, int n_tokens,
-                 std::uint64_t seed, double noise = 0.0) {
+                 std::uint64_t seed, double noise = 0.0,
+                 DraftChoice choice = DraftChoice::Favourite) {
   sampling::RandomStream random(seed);
   Outcome out;
   while (out.tokens < n_tokens) {
     std::vector<float> confidence;
     std::vector<double> truth;
-    const int limit = policy.begin_round();
+    const int limit = policy.begin_round(choice);
     bool drop_last = false;
     while (static_cast<int>(confidence.size()) < limit) {
       const SimulatedDraft draft = text(random, out.tokens);
@@ -217,13 +220,128 @@ TEST(DraftPolicy, FollowsAChangeOfCosts) {
   EXPECT_GT(after.speedup(), 0.93 * best_fixed_speedup(easy, dear));
 }
 
+TEST(DraftPolicy, DrawnDraftsGainAsMuchAsFavourites) {
+  for (const Scenario& s : scenarios()) {
+    DraftPolicy policy({.n_max = 8});
+    const Outcome out = simulate(policy, s.text, s.machine, kTokens, 1, 0.0, DraftChoice::Drawn);
+    const double bound =
+        (1.0 + DraftPolicy::kProbeShare) * out.tokens + DraftPolicy::kCredit + out.costliest_round;
+    EXPECT_LE(out.seconds, bound) << s.name;
+    EXPECT_GE(out.speedup(), 0.95 * best_fixed_speedup(s.text, s.machine)) << s.name;
+  }
+}
+
+TEST(DraftPolicy, DrawnDraftsAreAlwaysVerified) {
+  // Dropping a drawn token on later evidence would bend the text's law.
+  sampling::RandomStream random(12);
+  for (const bool is_adaptive : {false, true}) {
+    DraftPolicy policy({.n_max = 6, .n_min = 3, .p_min = 0.1F}, is_adaptive);
+    int n_short = 0;
+    for (int round = 0; round < 3000; ++round) {
+      std::vector<float> kept;
+      std::vector<float> confidence;
+      const int limit = policy.begin_round(DraftChoice::Drawn);
+      while (static_cast<int>(kept.size()) < limit) {
+        confidence.push_back(static_cast<float>(std::sqrt(random.uniform())));
+        const DraftDecision decision = policy.decide(confidence);
+        if (decision == DraftDecision::Drop) break;
+        kept.push_back(confidence.back());
+        if (decision == DraftDecision::KeepAndStop) break;
+      }
+      const int n = policy.n_to_verify(kept);
+      ASSERT_EQ(n, static_cast<int>(kept.size()));
+      n_short += n > 0 && n < 3 ? 1 : 0;
+      policy.observe_costs(n + 1, 1.0 + 0.1 * n, static_cast<int>(confidence.size()),
+                           0.05 * static_cast<double>(confidence.size()));
+      int accepted = 0;
+      while (accepted < n && random.uniform() < 0.8) ++accepted;
+      policy.observe(confidence, n, accepted);
+    }
+    EXPECT_GT(n_short, 0);  // the case did occur: short drafts that favourites would have dropped
+  }
+}
+
+/// A text over three tokens in which the next token's law depends on the last, drafted by a head
+/// with laws of its own and a policy at work. Returns how far the text is from the target's law.
+double deviate_of_text(DraftPolicy policy, DraftChoice told_to_policy) {
+  using sampling::Distribution;
+  const auto law = [](float a, float b, float c) {
+    return Distribution{{{0, 0.0F, a}, {1, 0.0F, b}, {2, 0.0F, c}}};
+  };
+  // After token 0 the head is fairly sure and right, after the others it is neither: how sure it is
+  // of a position tells which token was drawn before it, and the policy learns to act on that.
+  const std::vector<Distribution> target = {law(0.75F, 0.15F, 0.1F), law(0.1F, 0.1F, 0.8F),
+                                            law(0.8F, 0.1F, 0.1F)};
+  const std::vector<Distribution> head = {law(0.8F, 0.1F, 0.1F), law(0.4F, 0.4F, 0.2F),
+                                          law(0.2F, 0.4F, 0.4F)};
+  const auto after = [](const std::vector<Distribution>& laws, TokenId token) {
+    return laws[static_cast<std::size_t>(token)];
+  };
+  sampling::RandomStream random(13);
+  std::vector<std::vector<int>> observed(3, std::vector<int>(3, 0));
+  TokenId last = 0;
+  for (int round = 0; round < 100000; ++round) {
+    const int limit = policy.begin_round(told_to_policy);
+    std::vector<float> confidence;
+    std::vector<TokenId> drafts;
+    std::vector<Distribution> q;
+    while (static_cast<int>(drafts.size()) < limit) {
+      q.push_back(after(head, drafts.empty() ? last : drafts.back()));
+      confidence.push_back(q.back().top_probability());
+      const DraftDecision decision = policy.decide(confidence);
+      if (decision == DraftDecision::Drop) break;
+      drafts.push_back(sampling::draw(q.back(), random.uniform()));
+      if (decision == DraftDecision::KeepAndStop) break;
+    }
+    drafts.resize(static_cast<std::size_t>(
+        policy.n_to_verify(std::span<const float>(confidence).first(drafts.size()))));
+    std::vector<Distribution> p = {after(target, last)};
+    for (const TokenId draft : drafts) p.push_back(after(target, draft));
+    const auto result = sampling::accept_sampled(drafts, q, p, [&] { return random.uniform(); });
+    const int n = static_cast<int>(drafts.size());
+    drafts.resize(static_cast<std::size_t>(result.n_accepted));
+    drafts.push_back(result.next);
+    for (const TokenId token : drafts) {
+      ++observed[static_cast<std::size_t>(last)][static_cast<std::size_t>(token)];
+      last = token;
+    }
+    policy.observe_costs(n + 1, 1.0 + 0.25 * n, static_cast<int>(confidence.size()),
+                         0.1 * static_cast<double>(confidence.size()));
+    policy.observe(confidence, n, result.n_accepted);
+  }
+  double worst = 0.0;
+  for (TokenId token = 0; token < 3; ++token) {
+    std::vector<double> expected;
+    for (const sampling::Candidate& c : after(target, token).candidates) {
+      expected.push_back(static_cast<double>(c.p));
+    }
+    worst = std::max(
+        worst, sampling::chi_square_deviate(observed[static_cast<std::size_t>(token)], expected));
+  }
+  return worst;
+}
+
+TEST(DraftPolicy, TextHasTheTargetsLawWhateverIsDecided) {
+  const DraftLimits limits{.n_max = 4, .n_min = 2, .p_min = 0.5F};
+  EXPECT_LT(deviate_of_text(DraftPolicy(limits, true), DraftChoice::Drawn), 4.0);
+  EXPECT_LT(deviate_of_text(DraftPolicy(limits, false), DraftChoice::Drawn), 4.0);
+  EXPECT_LT(deviate_of_text(DraftPolicy({.n_max = 4}, true), DraftChoice::Drawn), 4.0);
+}
+
+TEST(DraftPolicy, DroppingDrawnDraftsWouldBendTheLaw) {
+  // Why DraftChoice exists: when n_min drops drafts that were drawn, the text is another one. The
+  // check above can therefore fail.
+  const DraftLimits limits{.n_max = 4, .n_min = 2, .p_min = 0.5F};
+  EXPECT_GT(deviate_of_text(DraftPolicy(limits, false), DraftChoice::Favourite), 10.0);
+}
+
 TEST(DraftPolicy, FirstRoundIsPlainToLearnWhatAPlainStepCosts) {
   DraftPolicy policy({.n_max = 3});
-  EXPECT_EQ(policy.begin_round(), 0);
+  EXPECT_EQ(policy.begin_round(DraftChoice::Favourite), 0);
   EXPECT_EQ(policy.n_to_verify({}), 0);
   policy.observe_costs(1, 1.0, 0, 0.0);
   policy.observe({}, 0, 0);
-  EXPECT_EQ(policy.begin_round(), 3);
+  EXPECT_EQ(policy.begin_round(DraftChoice::Favourite), 3);
 }
 
 TEST(DraftPolicy, NeverExceedsTheCeiling) {
@@ -232,7 +350,7 @@ TEST(DraftPolicy, NeverExceedsTheCeiling) {
     const Machine free_machine = linear_machine(0.001, 0.0);
     sampling::RandomStream random(10);
     for (int round = 0; round < 200; ++round) {
-      const int limit = policy.begin_round();
+      const int limit = policy.begin_round(DraftChoice::Favourite);
       ASSERT_LE(limit, n_max);
       std::vector<float> confidence;
       while (static_cast<int>(confidence.size()) < limit) {
@@ -250,7 +368,7 @@ TEST(DraftPolicy, NeverExceedsTheCeiling) {
 
 TEST(DraftPolicy, FixedModeAlwaysDraftsToTheCeilingUnlessPMinStops) {
   DraftPolicy policy({.n_max = 3, .n_min = 0, .p_min = 0.5F}, false);
-  EXPECT_EQ(policy.begin_round(), 3);
+  EXPECT_EQ(policy.begin_round(DraftChoice::Favourite), 3);
   EXPECT_EQ(policy.decide(std::vector<float>{0.6F}), DraftDecision::KeepAndContinue);
   EXPECT_EQ(policy.decide(std::vector<float>{0.6F, 0.4F}), DraftDecision::Drop);
   EXPECT_EQ(policy.decide(std::vector<float>{0.6F, 0.5F, 0.9F}), DraftDecision::KeepAndStop);
@@ -261,7 +379,7 @@ TEST(DraftPolicy, FixedModeAlwaysDraftsToTheCeilingUnlessPMinStops) {
 
 TEST(DraftPolicy, DraftsShorterThanTheMinimumAreDropped) {
   DraftPolicy fixed({.n_max = 3, .n_min = 2, .p_min = 0.5F}, false);
-  fixed.begin_round();
+  fixed.begin_round(DraftChoice::Favourite);
   EXPECT_EQ(fixed.n_to_verify(std::vector<float>{0.9F}), 0);
   EXPECT_EQ(fixed.n_to_verify(std::vector<float>{0.9F, 0.9F}), 2);
   EXPECT_EQ(fixed.n_to_verify(std::vector<float>{0.9F, 0.1F}), 0);
@@ -269,7 +387,7 @@ TEST(DraftPolicy, DraftsShorterThanTheMinimumAreDropped) {
   sampling::RandomStream random(11);
   for (int round = 0; round < 500; ++round) {
     std::vector<float> confidence;
-    const int limit = adaptive.begin_round();
+    const int limit = adaptive.begin_round(DraftChoice::Favourite);
     while (static_cast<int>(confidence.size()) < limit) {
       confidence.push_back(static_cast<float>(random.uniform()));
       if (adaptive.decide(confidence) != DraftDecision::KeepAndContinue) break;
@@ -284,10 +402,10 @@ TEST(DraftPolicy, DraftsShorterThanTheMinimumAreDropped) {
 
 TEST(DraftPolicy, PMinIsHonouredWhenAdaptive) {
   DraftPolicy policy({.n_max = 4, .n_min = 0, .p_min = 0.9F});
-  policy.begin_round();
+  policy.begin_round(DraftChoice::Favourite);
   policy.observe_costs(1, 1.0, 0, 0.0);
   policy.observe({}, 0, 0);
-  ASSERT_EQ(policy.begin_round(), 4);
+  ASSERT_EQ(policy.begin_round(DraftChoice::Favourite), 4);
   EXPECT_EQ(policy.decide(std::vector<float>{0.95F, 0.89F}), DraftDecision::Drop);
   EXPECT_EQ(policy.n_to_verify(std::vector<float>{0.95F, 0.89F, 0.99F}), 1);
 }
@@ -297,7 +415,7 @@ TEST(DraftPolicy, SurvivesNonsenseInput) {
   DraftPolicy policy({.n_max = 8});
   const std::vector<float> confidence(40, std::numeric_limits<float>::quiet_NaN());
   for (const double seconds : {1.0, nan, -1.0, 0.0, HUGE_VAL}) {
-    static_cast<void>(policy.begin_round());
+    static_cast<void>(policy.begin_round(DraftChoice::Favourite));
     static_cast<void>(policy.decide(confidence));
     static_cast<void>(policy.n_to_verify(confidence));
     policy.observe_costs(100, seconds, -3, seconds);

@@ -87,7 +87,8 @@ void Generator::observe_prompt() {
 
 Draft Generator::propose(TokenId last, int n_most) {
   Draft draft;
-  const int n = std::min(policy_.begin_round(), n_most);
+  const int n = std::min(
+      policy_.begin_round(sampler_.greedy() ? DraftChoice::Favourite : DraftChoice::Drawn), n_most);
   if (n <= 0) return draft;
   draft = drafter_->propose(session_, last, n, sampler_, [&](std::span<const float> confidence) {
     return policy_.decide(confidence);
