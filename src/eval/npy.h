@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdio>
-#include <memory>
 #include <span>
 #include <string>
+
+#include "base/output_file.h"
 
 namespace foretoken::eval {
 
@@ -17,22 +17,12 @@ namespace foretoken::eval {
 class NpyWriter {
  public:
   NpyWriter(const std::string& path, std::size_t n_rows, std::size_t n_cols);
-  NpyWriter(const NpyWriter&) = delete;
-  NpyWriter& operator=(const NpyWriter&) = delete;
-  ~NpyWriter();
   /// Appends values; in all n_rows * n_cols of them must come.
   void write(std::span<const float> values);
   void finish();
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  [[noreturn]] void fail(const char* action) const;
-
-  std::string path_;
-  std::string temporary_;
-  std::unique_ptr<std::FILE, Close> file_;
+  OutputFile file_;
 };
 
 }  // namespace foretoken::eval
