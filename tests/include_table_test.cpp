@@ -147,7 +147,8 @@ TEST(IncludeRules, AcceptsWhatTheTableAllows) {
                     "#include \"command.h\"\n#include <CLI/CLI.hpp>\n"
                     "int main() { std::cout << getenv(\"X\"); }\n"),
               IsEmpty());
-  EXPECT_THAT(check("src/base/x_test.cpp", "#include <gtest/gtest.h>\n#include <iostream>\n"),
+  EXPECT_THAT(check("src/base/x_test.cpp",
+                    "#include <gtest/gtest.h>\n#include <iostream>\n#include <unistd.h>\n"),
               IsEmpty());
   EXPECT_THAT(check("src/base/pause.cpp", "#include <immintrin.h>\n"), IsEmpty());
 }
