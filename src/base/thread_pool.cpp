@@ -134,7 +134,11 @@ void ThreadPool::run(int n_items, int grain, RawBody body, void* context) {
   if (n_items <= 0) return;
   grain = std::clamp(grain, 1, n_items);
   if (n_threads_ == 1 || n_items == grain) {
-    body(context, 0, n_items, 0);
+    // The same pieces as with more threads: callers size their workspaces by the grain.
+    for (int begin = 0, end = 0; begin < n_items; begin = end) {
+      end = begin + std::min(grain, n_items - begin);
+      body(context, begin, end, 0);
+    }
     return;
   }
   Shared& shared = *shared_;

@@ -70,13 +70,15 @@ TEST(ThreadPool, RunsEveryItemExactlyOnce) {
 }
 
 TEST(ThreadPool, PiecesRespectTheGrainAndTheThreadCount) {
-  ThreadPool pool(4);
-  std::atomic<int> wrong{0};
-  pool.parallel_for(1003, 10, [&](int begin, int end, int thread) {
-    if (begin % 10 != 0 || end - begin > 10 || end <= begin) ++wrong;
-    if (thread < 0 || thread >= pool.size()) ++wrong;
-  });
-  EXPECT_EQ(wrong, 0);
+  for (const int n_threads : {1, 4}) {
+    ThreadPool pool(n_threads);
+    std::atomic<int> wrong{0};
+    pool.parallel_for(1003, 10, [&](int begin, int end, int thread) {
+      if (begin % 10 != 0 || end - begin > 10 || end <= begin) ++wrong;
+      if (thread < 0 || thread >= pool.size()) ++wrong;
+    });
+    EXPECT_EQ(wrong, 0) << n_threads << " threads";
+  }
 }
 
 TEST(ThreadPool, NegativeItemCountRunsNothing) {
@@ -87,11 +89,13 @@ TEST(ThreadPool, NegativeItemCountRunsNothing) {
 }
 
 TEST(ThreadPool, LargestRangeDoesNotOverflow) {
-  ThreadPool pool(2);
   constexpr int kItems = 2147483647;
-  std::atomic<long long> total{0};
-  pool.parallel_for(kItems, 1 << 30, [&](int begin, int end, int) { total += end - begin; });
-  EXPECT_EQ(total, kItems);
+  for (const int n_threads : {1, 2}) {
+    ThreadPool pool(n_threads);
+    std::atomic<long long> total{0};
+    pool.parallel_for(kItems, 1 << 30, [&](int begin, int end, int) { total += end - begin; });
+    EXPECT_EQ(total, kItems);
+  }
 }
 
 TEST(ThreadPool, ThreadIndexHasOneUserAtATime) {
