@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <queue>
 #include <string>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "tokenizer/byte_alphabet.h"
+#include "tokenizer/spelling_index.h"
 #include "tokenizer/token_table.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer/vocabulary.h"
@@ -19,62 +19,72 @@ namespace foretoken::tokenizer {
 namespace {
 
 // Up to this many bytes a scan over all pairs beats the heap (bench/tokenizer_bench.cpp).
-constexpr std::size_t kMaxShort = 64;
+constexpr int kShortBits = 7;
+constexpr std::size_t kMaxShort = std::size_t{1} << kShortBits;
 
-using SpellingIndex = std::unordered_map<std::string_view, TokenId>;
-
-/// Ids of the tokens that merging can produce, by spelling.
+/// Tokens that merging can produce.
 SpellingIndex index_spellings(const Vocabulary& vocabulary, const TokenTable& tokens) {
-  SpellingIndex index;
-  index.reserve(vocabulary.spellings.size());
+  SpellingIndex index(vocabulary.spellings);
   for (TokenId id = 0; id < tokens.size(); ++id) {
     if (is_added(tokens.kind(id))) continue;
     const std::string& spelling = vocabulary.spellings[static_cast<std::size_t>(id)];
-    const auto [place, is_new] = index.emplace(spelling, id);
-    if (is_new || tokens.kind(id) == TokenKind::Unused) continue;
-    if (tokens.kind(place->second) == TokenKind::Unused) {
-      place->second = id;
-      continue;
+    const TokenId other = index.find(spelling);
+    if (other < 0 || tokens.kind(other) == TokenKind::Unused) {
+      index.set(id);
+    } else if (tokens.kind(id) != TokenKind::Unused) {
+      throw FormatError(fmt::format("{}: {}[{}] and [{}] are both {}", vocabulary.file,
+                                    vocabulary.tokens_key, other, id, foretoken::quoted(spelling)));
     }
-    throw FormatError(fmt::format("{}: {}[{}] and [{}] are both {}", vocabulary.file,
-                                  vocabulary.tokens_key, place->second, id,
-                                  foretoken::quoted(spelling)));
   }
   return index;
+}
+
+/// The number of rules, once it and the number of tokens are known to fit.
+std::size_t checked_n_rules(const Vocabulary& vocabulary) {
+  if (vocabulary.spellings.size() > MergeTable::kMaxIds ||
+      vocabulary.merges.size() > MergeTable::kMaxRules) {
+    throw UnsupportedError(
+        fmt::format("{}: {} tokens and {} merges; at most {} and {} are supported", vocabulary.file,
+                    vocabulary.spellings.size(), vocabulary.merges.size(), MergeTable::kMaxIds,
+                    MergeTable::kMaxRules));
+  }
+  return vocabulary.merges.size();
 }
 
 }  // namespace
 
 Bpe::Bpe(const Vocabulary& vocabulary, const TokenTable& tokens)
-    : merges_(vocabulary.merges.size()) {
+    : byte_ranks_(256 * 256), merges_(checked_n_rules(vocabulary)) {
   const SpellingIndex index = index_spellings(vocabulary, tokens);
   for (unsigned byte = 0; byte < 256; ++byte) {
     std::string symbol;
     append_utf8(symbol, byte_symbol(static_cast<unsigned char>(byte)));
-    const auto found = index.find(symbol);
-    if (found == index.end()) {
+    byte_ids_[byte] = index.find(symbol);
+    if (byte_ids_[byte] < 0) {
       throw FormatError(fmt::format("{}: {} has no token for byte 0x{:02X} (\"{}\")",
                                     vocabulary.file, vocabulary.tokens_key, byte, symbol));
     }
-    byte_ids_[byte] = found->second;
   }
 
   std::string whole;
   for (std::size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
     const MergeRule& rule = vocabulary.merges[rank];
     const auto require = [&](std::string_view spelling) {
-      const auto found = index.find(spelling);
-      if (found != index.end()) return found->second;
+      const TokenId id = index.find(spelling);
+      if (id >= 0) return id;
       throw FormatError(fmt::format("{}: {}[{}] is {}, but {} is not in {}", vocabulary.file,
                                     vocabulary.merges_key, rank, foretoken::quoted(rule.text),
                                     foretoken::quoted(spelling), vocabulary.tokens_key));
     };
     whole.assign(rule.left()).append(rule.right());
-    const Merge merge{static_cast<std::uint32_t>(rank), require(whole)};
-    if (!merges_.add(require(rule.left()), require(rule.right()), merge)) {
+    const TokenId result = require(whole);
+    if (!merges_.add(require(rule.left()), require(rule.right()), result)) {
       throw FormatError(fmt::format("{}: {}[{}], {}, repeats an earlier rule", vocabulary.file,
                                     vocabulary.merges_key, rank, foretoken::quoted(rule.text)));
     }
+  }
+  for (std::size_t pair = 0; pair < byte_ranks_.size(); ++pair) {
+    byte_ranks_[pair] = merges_.find_rank(byte_ids_[pair >> 8], byte_ids_[pair & 255]);
   }
 }
 
@@ -88,27 +98,31 @@ void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
 
 void Bpe::encode_short(std::string_view piece, std::vector<TokenId>& out) const {
   std::array<TokenId, kMaxShort> ids;
-  std::array<Merge, kMaxShort> merges;  // merges[i] joins ids[i] and ids[i + 1]
+  std::array<std::uint32_t, kMaxShort> ranks;  // ranks[i]: of merging ids[i] and ids[i + 1]
   std::size_t n = piece.size();
-  if (n == 0) return;
-  for (std::size_t i = 0; i < n; ++i) ids[i] = byte_ids_[static_cast<unsigned char>(piece[i])];
-  for (std::size_t i = 0; i + 1 < n; ++i) merges[i] = merges_.find(ids[i], ids[i + 1]);
-  while (n > 1) {
-    std::size_t best = 0;
-    for (std::size_t i = 1; i + 1 < n; ++i) {
-      if (merges[i].rank < merges[best].rank) best = i;
-    }
-    if (merges[best].rank == Merge::kNoRank) break;
-    ids[best] = merges[best].id;
-    --n;
-    std::copy(ids.begin() + best + 2, ids.begin() + n + 1, ids.begin() + best + 1);
-    if (best + 1 < n) {
-      std::copy(merges.begin() + best + 2, merges.begin() + n, merges.begin() + best + 1);
-      merges[best] = merges_.find(ids[best], ids[best + 1]);
-    }
-    if (best > 0) merges[best - 1] = merges_.find(ids[best - 1], ids[best]);
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(piece[i]); };
+  for (std::size_t i = 0; i < n; ++i) ids[i] = byte_ids_[byte(i)];
+  for (std::size_t i = 0; i + 1 < n; ++i) {
+    ranks[i] = byte_ranks_[static_cast<std::size_t>(byte(i)) << 8 | byte(i + 1)];
   }
-  out.insert(out.end(), ids.begin(), ids.begin() + n);
+  while (n > 1) {
+    // Rank above, position below: the smallest is the leftmost of the lowest rank.
+    static_assert(MergeTable::kRankBits + kShortBits <= 32);
+    std::uint32_t best = UINT32_MAX;
+    for (std::uint32_t i = 0; i + 1 < n; ++i) best = std::min(best, ranks[i] << kShortBits | i);
+    const std::uint32_t rank = best >> kShortBits;
+    if (rank == MergeTable::kNoRank) break;
+    const std::size_t at = best & (kMaxShort - 1);
+    ids[at] = merges_.result(rank);
+    --n;
+    for (std::size_t i = at + 1; i < n; ++i) {
+      ids[i] = ids[i + 1];
+      ranks[i - 1] = ranks[i];
+    }
+    if (at + 1 < n) ranks[at] = merges_.find_rank(ids[at], ids[at + 1]);
+    if (at > 0) ranks[at - 1] = merges_.find_rank(ids[at - 1], ids[at]);
+  }
+  out.insert(out.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
 void Bpe::encode_long(std::string_view piece, std::vector<TokenId>& out) const {
@@ -119,12 +133,12 @@ void Bpe::encode_long(std::string_view piece, std::vector<TokenId>& out) const {
     std::uint32_t next;
   };
   struct Candidate {
-    Merge merge;
+    std::uint32_t rank;
     std::uint32_t left;
     TokenId left_id;   // what stood there when the candidate was made; if that has changed,
     TokenId right_id;  // the candidate is void
     bool operator<(const Candidate& other) const {  // the queue yields its greatest
-      return merge.rank != other.merge.rank ? merge.rank > other.merge.rank : left > other.left;
+      return rank != other.rank ? rank > other.rank : left > other.left;
     }
   };
   const auto n = static_cast<std::uint32_t>(piece.size());
@@ -137,14 +151,14 @@ void Bpe::encode_long(std::string_view piece, std::vector<TokenId>& out) const {
   const auto candidate = [&](std::uint32_t left) {
     const TokenId left_id = symbols[left].id;
     const TokenId right_id = symbols[symbols[left].next].id;
-    return Candidate{merges_.find(left_id, right_id), left, left_id, right_id};
+    return Candidate{merges_.find_rank(left_id, right_id), left, left_id, right_id};
   };
   for (std::uint32_t i = 0; i + 1 < n; ++i) {
-    if (const auto c = candidate(i); c.merge.rank != Merge::kNoRank) initial.push_back(c);
+    if (const auto c = candidate(i); c.rank != MergeTable::kNoRank) initial.push_back(c);
   }
   std::priority_queue<Candidate> queue({}, std::move(initial));
   const auto push = [&](std::uint32_t left) {
-    if (const auto c = candidate(left); c.merge.rank != Merge::kNoRank) queue.push(c);
+    if (const auto c = candidate(left); c.rank != MergeTable::kNoRank) queue.push(c);
   };
   while (!queue.empty()) {
     const Candidate top = queue.top();
@@ -153,7 +167,7 @@ void Bpe::encode_long(std::string_view piece, std::vector<TokenId>& out) const {
     if (left.id != top.left_id || left.next == kNone) continue;
     Symbol& right = symbols[left.next];
     if (right.id != top.right_id) continue;
-    left.id = top.merge.id;
+    left.id = merges_.result(top.rank);
     right.id = -1;
     left.next = right.next;
     if (left.next != kNone) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct Vocabulary;
 /// Immutable and thread-safe.
 class Bpe {
  public:
-  /// Throws FormatError, naming file and key, when two tokens are the same byte string, one of the
+  /// Throws UnsupportedError for more than MergeTable::kMaxIds tokens or kMaxRules rules, and
+  /// FormatError, naming file and key, when two tokens are the same byte string, one of the
   /// 256 bytes has no token, or a rule names a piece outside the vocabulary or appears twice.
   Bpe(const Vocabulary& vocabulary, const TokenTable& tokens);
 
@@ -34,6 +36,7 @@ class Bpe {
   void encode_short(std::string_view piece, std::vector<TokenId>& out) const;
 
   std::array<TokenId, 256> byte_ids_;
+  std::vector<std::uint32_t> byte_ranks_;  // [256, 256]: find_rank() for the tokens of two bytes
   MergeTable merges_;
 };
 
