@@ -116,6 +116,27 @@ TEST(Architecture, NamedFilesAndFoldersExist) {
   }
 }
 
+TEST(Architecture, CitedPagesExistAndTheIndexListsEveryPage) {
+  static const std::regex kPage(R"(\bdocs/([\w-]+\.md))");
+  for (const char* top : {"src", "tools", "bench", "fuzz"}) {
+    for (const std::string& path : source_files(top)) {
+      const std::string text = read_text(kRoot / path);
+      for (std::sregex_iterator it(text.begin(), text.end(), kPage), end; it != end; ++it) {
+        EXPECT_TRUE(is_project_file(it->str())) << path << " cites " << it->str();
+      }
+    }
+  }
+  const std::string index = read_text(kRoot / "docs/README.md");
+  std::set<std::string> listed;
+  for (const auto& cells : read_table(index, "| Page |")) listed.insert(cells.at(0));
+  std::set<std::string> pages;
+  for (const auto& entry : fs::directory_iterator(kRoot / "docs")) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".md") && name != "README.md") pages.insert(name);
+  }
+  EXPECT_EQ(listed, pages);
+}
+
 // ---- The checker itself: each rule is broken once ----
 
 const IncludeRules kRules = read_rules(
