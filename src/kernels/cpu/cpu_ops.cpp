@@ -52,7 +52,7 @@ std::unique_ptr<Ops> make_cpu_ops(ThreadPool& pool, CpuLevel level) {
   if (std::find(levels.begin(), levels.end(), level) == levels.end()) {
     std::string text = "this processor cannot run the instruction set \"" +
                        std::string(cpu_level_name(level)) + "\"; it has:";
-    for (CpuLevel available : levels) text += " " + std::string(cpu_level_name(available));
+    for (CpuLevel available : levels) text.append(" ").append(cpu_level_name(available));
     throw UnsupportedError(text);
   }
   return std::make_unique<CpuOps>(pool, level);

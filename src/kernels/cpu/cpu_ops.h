@@ -16,7 +16,7 @@ struct MatmulTable;   // matmul_table.h
 struct MixerTable;    // mixer_table.h
 class MatmulScratch;  // matmul_scratch.h
 
-/// Ops on one CpuLevel. Outputs of matrix products and norms have the same bits at every level.
+/// Ops on one CpuLevel.
 class CpuOps final : public Ops {
  public:
   /// `pool` must outlive the object. Requires a level from available_cpu_levels().

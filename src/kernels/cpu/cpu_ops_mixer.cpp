@@ -172,7 +172,7 @@ void CpuOps::attend(const AttendArgs& args) {
 void CpuOps::delta_net(const DeltaNetArgs& args) {
   DeltaNetJob job = delta_net_job(args);
   const std::size_t n_fold_k = size(args.n_fold) * size(job.n_k_heads) * size(job.d_k);
-  job.thread_stride = delta_net_thread_floats(job.d_k);
+  job.thread_stride = delta_net_thread_floats(job.d_k, job.d_v);
   mixer_scratch_.grow_to(n_fold_k + size(pool_.size()) * job.thread_stride);
   job.fold_k = mixer_scratch_.data();
   job.thread_scratch = job.fold_k + n_fold_k;

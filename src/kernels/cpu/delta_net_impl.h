@@ -137,10 +137,10 @@ struct DeltaNet {
   struct Block {
     int n = 0;
     int n_fold = 0;
-    const float* k = nullptr;     // [n][d_k]
-    const float* q = nullptr;     // [n][d_k], unset for folded tokens
-    const float* v[kDeltaBlock];  // [d_v] each
-    float* out[kDeltaBlock];      // [d_v] each, unset for folded tokens
+    const float* k = nullptr;  // [n][d_k]
+    const float* q = nullptr;  // [n][d_k], unset for folded tokens
+    const float* v = nullptr;  // [n][d_v]
+    float* out = nullptr;      // [n][d_v], not yet normalised; unset for folded tokens
     float beta[kDeltaBlock] = {};
     float g[kDeltaBlock] = {};
     float decay[kDeltaBlock];  // e^g
@@ -153,17 +153,19 @@ struct DeltaNet {
       const int left = n_tokens - first;
       Block block;
       gather(job, head, first, left < kDeltaBlock ? left : kDeltaBlock, scratch, block);
-      float* aside = job.commit ? nullptr : scratch + 2 * kDeltaBlock * size(job.d_k);
+      float* aside = job.commit ? nullptr : scratch + 2 * kDeltaBlock * size(job.d_k + job.d_v);
       walk_strips(job, block, s, aside);
       for (int t = block.n_fold; t < block.n; ++t) {
         const std::size_t token = size(first + t - job.n_fold);
-        norm_and_gate(job, head, token, block.out[t]);
+        norm_and_gate(job, head, token, block.out + size(t) * size(job.d_v));
       }
       if (!job.commit) record(job, head, block);
     }
   }
 
-  // Fills `block` with tokens first .. first + n - 1 of (folded, then new).
+  // Fills `block` with tokens first .. first + n - 1 of (folded, then new). Everything is copied
+  // together first: rows of long prompts are 32 KB apart, and a miss on each v in turn, amid the
+  // recurrence that waits for it, cost a third of the time.
   static void gather(const DeltaNetJob& job, int head, int first, int n, float* scratch,
                      Block& block) {
     const std::size_t d_k = size(job.d_k);
@@ -172,7 +174,8 @@ struct DeltaNet {
     const std::size_t k_at = size(head % job.n_k_heads) * d_k;
     const std::size_t v_at = size(head * job.d_v);
     float* k = scratch;
-    float* q = scratch + kDeltaBlock * d_k;
+    float* q = k + kDeltaBlock * d_k;
+    float* v = q + kDeltaBlock * d_k;
     float raw_beta[kDeltaBlock] = {};
     float raw_alpha[kDeltaBlock] = {};
     const int folds_left = job.n_fold - first;
@@ -180,12 +183,14 @@ struct DeltaNet {
     block.n_fold = folds_left < 0 ? 0 : folds_left;  // all in the first block: n_fold < kDeltaBlock
     block.k = k;
     block.q = q;
+    block.v = v;
+    block.out = v + kDeltaBlock * size(job.d_v);
     for (int t = 0; t < n; ++t) {
       const std::size_t i = size(t);
       if (t < block.n_fold) {
         const std::size_t gate = i * size(job.n_v_heads) + size(head);
         copy(job.fold_k + i * k_width + k_at, job.d_k, k + i * d_k);
-        block.v[t] = job.pending_v + i * v_width + v_at;
+        copy(job.pending_v + i * v_width + v_at, job.d_v, v + i * size(job.d_v));
         block.beta[t] = job.pending_beta[gate];
         block.g[t] = job.pending_g[gate];
         continue;
@@ -194,8 +199,7 @@ struct DeltaNet {
       const float* row = job.qkv + token * size(job.n_channels);
       copy(row + k_at, job.d_k, q + i * d_k);
       copy(row + k_width + k_at, job.d_k, k + i * d_k);
-      block.v[t] = row + 2 * k_width + v_at;
-      block.out[t] = job.out + token * v_width + v_at;
+      copy(row + 2 * k_width + v_at, job.d_v, v + i * size(job.d_v));
       raw_beta[t] = job.beta[token * size(job.n_v_heads) + size(head)];
       raw_alpha[t] = job.alpha[token * size(job.n_v_heads) + size(head)];
     }
@@ -221,17 +225,17 @@ struct DeltaNet {
     const std::size_t strip = size(job.d_k) * kLanes;
     int column = 0;
     for (; column + V::kStrips * 16 <= job.d_v; column += V::kStrips * 16) {
-      run_strips<V::kStrips>(block, job.d_k, column, s + size(column / 16) * strip, aside);
+      run_strips<V::kStrips>(block, job.d_k, job.d_v, column, s + size(column / 16) * strip, aside);
     }
     for (; column < job.d_v; column += 16) {
-      run_strips<1>(block, job.d_k, column, s + size(column / 16) * strip, aside);
+      run_strips<1>(block, job.d_k, job.d_v, column, s + size(column / 16) * strip, aside);
     }
   }
 
   // All tokens of the block over kStrips neighbouring strips. With `aside` the new tokens work on
   // that copy and the state stays at the last folded token.
   template <int kStrips>
-  static void run_strips(const Block& block, int d_k, int column, float* s, float* aside) {
+  static void run_strips(const Block& block, int d_k, int d_v, int column, float* s, float* aside) {
     F u[kStrips];
     F o[kStrips];
     F d[kStrips];
@@ -241,7 +245,7 @@ struct DeltaNet {
       const F decay = V::set(block.decay[t]);
       const F beta = V::set(block.beta[t]);
       for (int i = 0; i < kStrips; ++i) {
-        const F v = V::load(block.v[t] + column + 16 * i);
+        const F v = V::load(block.v + size(t) * size(d_v) + size(column + 16 * i));
         d[i] = V::mul(beta, V::sub(v, V::mul(decay, u[i])));
       }
       const bool is_new = t >= block.n_fold;
@@ -260,7 +264,8 @@ struct DeltaNet {
         update<kStrips, true, false>(from, to, d_k, decay, k, d, q, o, next, u);
       }
       if (is_new) {
-        for (int i = 0; i < kStrips; ++i) V::store(block.out[t] + column + 16 * i, o[i]);
+        for (int i = 0; i < kStrips; ++i)
+          V::store(block.out + size(t) * size(d_v) + size(column + 16 * i), o[i]);
       }
       from = to;
     }
@@ -297,12 +302,19 @@ struct DeltaNet {
       add[i] = d[i];
     }
     for (int row = 0; row < d_k; row += 2) {
+      // All loads before the stores: neighbouring strips are a multiple of 4 KB apart, and a load
+      // that follows a store to the same offset of another page waits for it.
+      F cells[2][kStrips];
+      for (int odd = 0; odd < 2; ++odd) {
+        for (int i = 0; i < kStrips; ++i) {
+          cells[odd][i] = V::load(from + size(i) * strip + size(row + odd) * kLanes);
+        }
+      }
       for (int odd = 0; odd < 2; ++odd) {
         const F key = V::set(k[row + odd]);
         for (int i = 0; i < kStrips; ++i) {
-          const std::size_t at = size(i) * strip + size(row + odd) * kLanes;
-          const F cell = V::fma(key, add[i], V::mul(decay, V::load(from + at)));
-          V::store(to + at, cell);
+          const F cell = V::fma(key, add[i], V::mul(decay, cells[odd][i]));
+          V::store(to + size(i) * strip + size(row + odd) * kLanes, cell);
           if constexpr (kOut) o_sums[odd][i] = V::fma(cell, V::set(q[row + odd]), o_sums[odd][i]);
           if constexpr (kNext) {
             u_sums[odd][i] = V::fma(cell, V::set(next[row + odd]), u_sums[odd][i]);
@@ -316,15 +328,17 @@ struct DeltaNet {
     }
   }
 
-  // out <- out * (mean(out^2) + eps)^(-1/2) * norm * silu(z)
-  static void norm_and_gate(const DeltaNetJob& job, int head, std::size_t token, float* out) {
-    const float* z = job.z + token * size(job.n_v_heads * job.d_v) + size(head * job.d_v);
+  // The token's output <- o * (mean(o^2) + eps)^(-1/2) * norm * silu(z)
+  static void norm_and_gate(const DeltaNetJob& job, int head, std::size_t token, const float* o) {
+    const std::size_t row = token * size(job.n_v_heads * job.d_v) + size(head * job.d_v);
+    const float* z = job.z + row;
+    float* out = job.out + row;
     F sum = V::zero();
-    for (int i = 0; i < job.d_v; i += 16) sum = V::fma(V::load(out + i), V::load(out + i), sum);
+    for (int i = 0; i < job.d_v; i += 16) sum = V::fma(V::load(o + i), V::load(o + i), sum);
     const float mean = V::sum(sum) / static_cast<float>(job.d_v);
     const F factor = V::set(1.0F / __builtin_sqrtf(mean + job.eps));
     for (int i = 0; i < job.d_v; i += 16) {
-      const F normed = V::mul(V::mul(V::load(out + i), factor), V::load(job.norm + i));
+      const F normed = V::mul(V::mul(V::load(o + i), factor), V::load(job.norm + i));
       V::store(out + i, V::mul(normed, silu_of<V>(V::load(z + i))));
     }
   }
@@ -334,7 +348,7 @@ struct DeltaNet {
     for (int t = block.n_fold; t < block.n; ++t) {
       const std::size_t i = size(t - block.n_fold);
       const std::size_t gate = i * size(job.n_v_heads) + size(head);
-      copy(block.v[t], job.d_v,
+      copy(block.v + size(t) * size(job.d_v), job.d_v,
            job.pending_v + i * size(job.n_v_heads * job.d_v) + size(head * job.d_v));
       job.pending_beta[gate] = block.beta[t];
       job.pending_g[gate] = block.g[t];

@@ -14,8 +14,8 @@
 
 namespace foretoken::kernels {
 
-/// Cuts n tokens into strips. Requires n >= 1.
-Strips cut_into_strips(int n);
+/// Cuts n tokens into strips of at most max_width. Requires n >= 1.
+Strips cut_into_strips(int n, int max_width);
 /// First token of strip s.
 int strip_begin(const Strips& strips, int s);
 /// Tokens in strip s.
@@ -23,6 +23,13 @@ int strip_width(const Strips& strips, int s);
 
 /// Columns of a matrix after padding to whole tiles of any layout that reads this kind.
 int padded_cols(ActivationKind kind, int cols);
+
+/// A row range of project_rows as a run of row groups.
+struct GroupRun {
+  int first_item;   ///< row groups in the ranges before it
+  int first_group;  ///< in the matrix
+  int out_begin;    ///< rows in the ranges before it
+};
 
 class MatmulScratch {
  public:
@@ -37,7 +44,7 @@ class MatmulScratch {
   std::byte* panel(int thread) const { return panels_[static_cast<std::size_t>(thread)].data(); }
   float* floats(int thread) const { return floats_[static_cast<std::size_t>(thread)].data(); }
 
-  std::vector<int> run_starts;  ///< of project_rows
+  std::vector<GroupRun> runs;  ///< of the current project_rows
 
  private:
   struct Quantized {

@@ -1,7 +1,7 @@
 // The kernels of matrix products as one table of function pointers per instruction set. Raw
 // pointers and plain structs only, so that including it emits no code.
 //
-// Tokens ("columns" of the product) are taken in strips of at most kStripColumns, whose activations
+// Tokens ("columns" of the product) are taken in strips of at most six, whose activations
 // are interleaved so that a kernel walks one pointer. With w the strip's width and k the matrix
 // column, padded to whole tiles:
 //   Float   x [k][w] f32
@@ -21,7 +21,8 @@
 
 namespace foretoken::kernels {
 
-inline constexpr int kStripColumns = 6;
+/// The widest strip of any level; a level's own limit is in its table.
+inline constexpr int kMaxStripColumns = 6;
 /// Up to this many tokens weights are decoded into registers for each strip; beyond, into a panel
 /// in cache that all strips use.
 inline constexpr int kDirectColumns = 12;
@@ -59,6 +60,8 @@ struct MatmulTask {
 };
 
 struct MatmulTable {
+  int strip_columns;  ///< tokens of the widest strip, at most kMaxStripColumns
+
   /// By Layout.
   void (*multiply[kNumLayouts])(const MatmulTask& task);
 
@@ -76,9 +79,9 @@ struct MatmulTable {
   void (*swiglu)(const float* gate, const float* up, int n, float* out);
 };
 
-extern const MatmulTable kMatmulTableScalar;
-extern const MatmulTable kMatmulTableAvx2;
-extern const MatmulTable kMatmulTableAvx512;
-extern const MatmulTable kMatmulTableAvx512Vnni;
+extern const MatmulTable kMatmulScalar;
+extern const MatmulTable kMatmulAvx2;
+extern const MatmulTable kMatmulAvx512;
+extern const MatmulTable kMatmulAvx512Vnni;
 
 }  // namespace foretoken::kernels

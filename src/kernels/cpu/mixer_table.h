@@ -50,9 +50,10 @@ struct DeltaNetJob {
 };
 
 /// Floats of `thread_scratch` that one thread needs.
-constexpr std::size_t delta_net_thread_floats(int d_k) {
-  // Keys and queries of a block of tokens, and a private copy of two strips.
-  return static_cast<std::size_t>(d_k) * (2 * kDeltaBlock + 2 * 16);
+constexpr std::size_t delta_net_thread_floats(int d_k, int d_v) {
+  // Keys, queries, values and outputs of a block of tokens, and a private copy of two strips.
+  return 2 * kDeltaBlock * static_cast<std::size_t>(d_k + d_v) +
+         2 * 16 * static_cast<std::size_t>(d_k);
 }
 
 /// Storage of a cache side.

@@ -1,0 +1,202 @@
+// Products with few tokens (decode, verification): memory-bound, so every weight is read once and
+// decoded once, in registers, for all tokens of a strip.
+//
+// Order of operations per output element, the same everywhere: over a 256-column tile exact integer
+// sums, then one f32 fused multiply-add (two with minima), tiles in ascending order; 32-column
+// blocks likewise. Floats: four sums by column mod 4, joined as (0 + 1) + (2 + 3).
+#pragma once
+
+#include "kernels/cpu/matmul_strips.h"
+
+namespace foretoken::kernels {
+namespace {
+
+/// Adds the scaled dot products of one 32-column group of a super-block format to total[kWidth].
+/// q: [8][kWidth][4]; starts: of the group's parts of F::kGroup columns, [parts][kWidth].
+template <class V, class F, int kWidth, int g>
+[[gnu::always_inline]] inline void add_super_group(const typename F::Tile& tile, int slice,
+                                                   const std::int8_t* q, const std::int32_t* starts,
+                                                   typename V::Ints* total) {
+  constexpr int kParts = 32 / F::kGroup;
+  constexpr int kSteps = 8 / kParts;
+  typename V::Bytes codes[8];
+  F::template decode<V, g>(tile, slice, codes);
+  unroll<kParts>([&](auto part) [[gnu::always_inline]] {
+    constexpr int kPart = decltype(part)::value;
+    const typename V::Ints scale = F::template scale<V>(tile, kParts * g + kPart, slice);
+    unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+      constexpr int c = decltype(column)::value;
+      typename V::Sum sum = V::template start_sum<F::kMaxCode>(
+          F::kHasMins ? V::zero_ints() : V::broadcast_int(starts + kPart * kWidth + c));
+      unroll<kSteps>([&](auto step) [[gnu::always_inline]] {
+        constexpr int j = decltype(step)::value;
+        V::template add_products<F::kMaxCode, j>(sum, codes[kSteps * kPart + j],
+                                                 q + 4 * (kWidth * (kSteps * kPart + j) + c));
+      });
+      total[c] = V::multiply_add(V::template finish_sum<F::kMaxCode, kSteps>(sum), scale, total[c]);
+    });
+  });
+}
+
+/// One slice of a row group times one strip, super-block formats.
+template <class V, class F, int kWidth>
+void multiply_super_slice(const typename F::Tile* tile, int n_tiles, int slice,
+                          const std::int8_t* q, const float* d, const std::int32_t* correction,
+                          float* out, std::ptrdiff_t out_stride) {
+  constexpr int kPairs = 128 / F::kGroup;
+  constexpr int kParts = 32 / F::kGroup;
+  constexpr int kCorrections = F::kHasMins ? kPairs : 2 * kPairs;
+  typename V::Floats y[kWidth];
+  for (int c = 0; c < kWidth; ++c) y[c] = V::zero_floats();
+  for (int b = 0; b < n_tiles; ++b, ++tile) {
+    typename V::Ints total[kWidth];
+    for (int c = 0; c < kWidth; ++c) total[c] = V::zero_ints();
+    unroll<8>([&](auto group) [[gnu::always_inline]] {
+      constexpr int g = decltype(group)::value;
+      if (slice == 0) prefetch_part<typename F::Tile, 8, g>(tile);
+      add_super_group<V, F, kWidth, g>(*tile, slice, q + 32 * kWidth * g,
+                                       correction + (F::kHasMins ? 0 : kParts * kWidth * g), total);
+    });
+    const typename V::Floats scale = F::template d<V>(*tile, slice);
+    for (int c = 0; c < kWidth; ++c) {
+      y[c] = V::multiply_add(V::to_floats(total[c]), V::multiply(scale, V::broadcast_float(d + c)),
+                             y[c]);
+    }
+    if constexpr (F::kHasMins) {
+      for (int c = 0; c < kWidth; ++c) total[c] = V::zero_ints();
+      for (int pair = 0; pair < kPairs; ++pair) {
+        const typename V::Ints mins = F::template mins<V>(*tile, pair, slice);
+        for (int c = 0; c < kWidth; ++c) {
+          total[c] = V::add_pair_products(total[c], mins,
+                                          V::broadcast_int(correction + pair * kWidth + c));
+        }
+      }
+      const typename V::Floats min_scale = F::template dmin<V>(*tile, slice);
+      for (int c = 0; c < kWidth; ++c) {
+        y[c] = V::subtract_product(y[c], V::to_floats(total[c]),
+                                   V::multiply(min_scale, V::broadcast_float(d + c)));
+      }
+    }
+    q += 256 * kWidth;
+    d += kWidth;
+    correction += kCorrections * kWidth;
+  }
+  for (int c = 0; c < kWidth; ++c) V::store(out + c * out_stride, y[c]);
+}
+
+/// One slice of a row group times one strip, formats of 32-column blocks.
+template <class V, class F, int kWidth>
+void multiply_small_slice(const typename F::Tile* tile, int n_tiles, int slice,
+                          const std::int8_t* q, const float* d, const std::int32_t* correction,
+                          float* out, std::ptrdiff_t out_stride) {
+  typename V::Floats y[kWidth];
+  for (int c = 0; c < kWidth; ++c) y[c] = V::zero_floats();
+  for (int b = 0; b < n_tiles; ++b, ++tile) {
+    unroll<2>([&](auto index) [[gnu::always_inline]] {
+      constexpr int kBlock = decltype(index)::value;
+      if (slice == 0) prefetch_part<typename F::Tile, 2, kBlock>(tile);
+      typename V::Bytes codes[8];
+      F::template decode<V>(*tile, kBlock, slice, codes);
+      const typename V::Floats scale = F::template d<V>(*tile, kBlock, slice);
+      unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+        constexpr int c = decltype(column)::value;
+        typename V::Sum sum = V::template start_sum<F::kMaxCode>(
+            F::kHasMins ? V::zero_ints() : V::broadcast_int(correction + c));
+        unroll<8>([&](auto step) [[gnu::always_inline]] {
+          constexpr int j = decltype(step)::value;
+          V::template add_products<F::kMaxCode, j>(sum, codes[j], q + 4 * (kWidth * j + c));
+        });
+        y[c] = V::multiply_add(V::to_floats(V::template finish_sum<F::kMaxCode, 8>(sum)),
+                               V::multiply(scale, V::broadcast_float(d + c)), y[c]);
+        if constexpr (F::kHasMins) {
+          const auto* scaled_sums = reinterpret_cast<const float*>(correction);
+          y[c] = V::multiply_add(F::template m<V>(*tile, kBlock, slice),
+                                 V::broadcast_float(scaled_sums + c), y[c]);
+        }
+      });
+      q += 32 * kWidth;
+      d += kWidth;
+      correction += kWidth;
+    });
+  }
+  for (int c = 0; c < kWidth; ++c) V::store(out + c * out_stride, y[c]);
+}
+
+/// One slice of a row group times one strip, floats.
+template <class V, class F, int kWidth>
+void multiply_float_slice(const typename F::Tile* tile, int n_tiles, int slice, const float* x,
+                          float* out, std::ptrdiff_t out_stride) {
+  typename V::Floats y[4][kWidth];
+  for (auto& of_residue : y) {
+    for (int c = 0; c < kWidth; ++c) of_residue[c] = V::zero_floats();
+  }
+  for (int b = 0; b < n_tiles; ++b, ++tile, x += 4 * kWidth) {
+    if (slice == 0) prefetch_part<typename F::Tile, 1, 0>(tile);
+    unroll<4>([&](auto residue) [[gnu::always_inline]] {
+      constexpr int k = decltype(residue)::value;
+      const typename V::Floats w = F::template load<V>(*tile, k, slice);
+      unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+        constexpr int c = decltype(column)::value;
+        y[k][c] = V::multiply_add(w, V::broadcast_float(x + k * kWidth + c), y[k][c]);
+      });
+    });
+  }
+  for (int c = 0; c < kWidth; ++c) {
+    V::store(out + c * out_stride, V::add(V::add(y[0][c], y[1][c]), V::add(y[2][c], y[3][c])));
+  }
+}
+
+/// Every strip times every row group, one row group after the other: the second strip finds the row
+/// group in cache. `one` does a slice of a row group times a strip of known width.
+template <class V, class F, class One>
+[[gnu::always_inline]] inline void for_each_slice(const MatmulTask& task, One&& one) {
+  const auto* tiles = reinterpret_cast<const typename F::Tile*>(task.weights);
+  for (int group = 0; group < task.n_groups; ++group, tiles += task.n_tiles) {
+    for (int s = 0; s < task.in.strips.count; ++s) {
+      const Strip strip = strip_at(task.in.strips, s);
+      float* out = task.out + strip.begin * task.out_stride + kGroupRows * group;
+      for (int slice = 0; slice < kGroupRows; slice += V::kRows) {
+        with_width<V>(strip.width,
+                      [&](auto width) { one(width, tiles, slice, strip, out + slice); });
+      }
+    }
+  }
+}
+
+template <class V, class F>
+void multiply_super_direct(const MatmulTask& task) {
+  constexpr int kCorrections = (F::kHasMins ? 128 : 256) / F::kGroup;
+  const std::ptrdiff_t n_tiles = task.n_tiles;
+  for_each_slice<V, F>(
+      task, [&](auto width, const typename F::Tile* tiles, int slice, Strip strip, float* out) {
+        multiply_super_slice<V, F, decltype(width)::value>(
+            tiles, task.n_tiles, slice, task.in.q + strip.begin * n_tiles * 256,
+            task.in.d + strip.begin * n_tiles,
+            task.in.correction + strip.begin * n_tiles * kCorrections, out, task.out_stride);
+      });
+}
+
+template <class V, class F>
+void multiply_small_direct(const MatmulTask& task) {
+  const std::ptrdiff_t n_tiles = task.n_tiles;
+  for_each_slice<V, F>(
+      task, [&](auto width, const typename F::Tile* tiles, int slice, Strip strip, float* out) {
+        multiply_small_slice<V, F, decltype(width)::value>(
+            tiles, task.n_tiles, slice, task.in.q + strip.begin * n_tiles * 64,
+            task.in.d + strip.begin * n_tiles * 2, task.in.correction + strip.begin * n_tiles * 2,
+            out, task.out_stride);
+      });
+}
+
+template <class V, class F>
+void multiply_float_direct(const MatmulTask& task) {
+  const std::ptrdiff_t n_tiles = task.n_tiles;
+  for_each_slice<V, F>(task, [&](auto width, const typename F::Tile* tiles, int slice, Strip strip,
+                                 float* out) {
+    multiply_float_slice<V, F, decltype(width)::value>(
+        tiles, task.n_tiles, slice, task.in.x + strip.begin * n_tiles * 4, out, task.out_stride);
+  });
+}
+
+}  // namespace
+}  // namespace foretoken::kernels
