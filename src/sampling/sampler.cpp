@@ -136,6 +136,10 @@ Distribution Sampler::filter(std::span<const float> logits, std::span<const Toke
   if (k < n) {
     list.items = select_top_k(logits, ids, k);
     list.n_sorted = list.items.size();
+  } else if (params_.typical_p >= 1.0F && params_.top_p >= 1.0F && params_.min_p > 0.0F &&
+             params_.min_keep <= 1) {
+    // Nothing before min_p needs the whole law: what it drops need not be listed at all.
+    list.items = select_by_share(logits, ids, params_.min_p);
   } else {
     list.items = select_all(logits, ids);
   }

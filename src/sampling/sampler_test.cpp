@@ -219,6 +219,21 @@ TEST(Sampler, LawIsDescendingAndSumsToOne) {
   }
 }
 
+TEST(Sampler, MinPAloneGivesTheSameLawAsTheLongWay) {
+  SamplingParams shortcut = plain_params();
+  shortcut.min_p = 0.02F;
+  SamplingParams long_way = shortcut;
+  long_way.top_p = 0.9999999F;  // keeps everything, but forces the whole law to be listed
+  const std::vector<float> logits = normal_logits(3000, 14);
+  const Distribution a = Sampler(shortcut, 3000, 3000).distribution(logits);
+  const Distribution b = Sampler(long_way, 3000, 3000).distribution(logits);
+  ASSERT_EQ(a.candidates.size(), b.candidates.size());
+  for (std::size_t i = 0; i < a.candidates.size(); ++i) {
+    EXPECT_EQ(a.candidates[i].id, b.candidates[i].id);
+    EXPECT_FLOAT_EQ(a.candidates[i].p, b.candidates[i].p);
+  }
+}
+
 TEST(Sampler, SeedDecidesTheStream) {
   const std::vector<float> logits = normal_logits(1000, 10);
   SamplingParams params;

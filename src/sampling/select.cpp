@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -38,6 +39,31 @@ Candidate candidate_at(std::span<const float> logits, std::span<const TokenId> i
           .p = 0.0F};
 }
 
+std::vector<float> block_maxima(std::span<const float> logits) {
+  std::vector<float> maxima((logits.size() + kBlock - 1) / kBlock);
+  for (std::size_t b = 0; b < maxima.size(); ++b) {
+    const std::size_t begin = b * kBlock;
+    maxima[b] = max_of(logits.data() + begin, std::min(kBlock, logits.size() - begin));
+  }
+  return maxima;
+}
+
+/// The usable entries >= threshold, looking only into blocks whose maximum reaches it.
+std::vector<Candidate> collect(std::span<const float> logits, std::span<const TokenId> ids,
+                               std::span<const float> maxima, float threshold) {
+  std::vector<Candidate> found;
+  for (std::size_t b = 0; b < maxima.size(); ++b) {
+    if (maxima[b] < threshold || maxima[b] == kMinusInfinity) continue;
+    const std::size_t end = std::min(logits.size(), (b + 1) * kBlock);
+    for (std::size_t i = b * kBlock; i < end; ++i) {
+      if (logits[i] >= threshold && logits[i] > kMinusInfinity) {
+        found.push_back(candidate_at(logits, ids, i));
+      }
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 int argmax(std::span<const float> logits) {
@@ -59,36 +85,32 @@ int argmax(std::span<const float> logits) {
 
 std::vector<Candidate> select_top_k(std::span<const float> logits, std::span<const TokenId> ids,
                                     int k) {
-  std::vector<Candidate> found;
   const auto wanted = static_cast<std::size_t>(std::max(k, 0));
-  if (wanted == 0 || logits.empty()) return found;
-  const std::size_t n_blocks = (logits.size() + kBlock - 1) / kBlock;
-  std::vector<float> block_max(n_blocks);
-  for (std::size_t b = 0; b < n_blocks; ++b) {
-    block_max[b] = max_of(logits.data() + b * kBlock, std::min(kBlock, logits.size() - b * kBlock));
-  }
+  if (wanted == 0 || logits.empty()) return {};
+  const std::vector<float> maxima = block_maxima(logits);
   float threshold = kMinusInfinity;
-  if (wanted <= n_blocks) {
-    std::vector<float> order = block_max;
+  if (wanted <= maxima.size()) {
+    std::vector<float> order = maxima;
     const auto kth = order.begin() + static_cast<std::ptrdiff_t>(wanted - 1);
     std::nth_element(order.begin(), kth, order.end(), std::greater<>());
     threshold = *kth;
   }
-  for (std::size_t b = 0; b < n_blocks; ++b) {
-    if (block_max[b] < threshold || block_max[b] == kMinusInfinity) continue;
-    const std::size_t end = std::min(logits.size(), (b + 1) * kBlock);
-    for (std::size_t i = b * kBlock; i < end; ++i) {
-      if (logits[i] >= threshold && logits[i] > kMinusInfinity) {
-        found.push_back(candidate_at(logits, ids, i));
-      }
-    }
-  }
+  std::vector<Candidate> found = collect(logits, ids, maxima, threshold);
   const std::size_t kept = std::min(wanted, found.size());
   const auto end = found.begin() + static_cast<std::ptrdiff_t>(kept);
   if (kept < found.size()) std::nth_element(found.begin(), end, found.end(), comes_before);
   std::sort(found.begin(), end, comes_before);
   found.resize(kept);
   return found;
+}
+
+std::vector<Candidate> select_by_share(std::span<const float> logits, std::span<const TokenId> ids,
+                                       float share) {
+  if (logits.empty()) return {};
+  const std::vector<float> maxima = block_maxima(logits);
+  const float largest =
+      std::min(*std::max_element(maxima.begin(), maxima.end()), std::numeric_limits<float>::max());
+  return collect(logits, ids, maxima, largest + std::log(share));
 }
 
 std::vector<Candidate> select_all(std::span<const float> logits, std::span<const TokenId> ids) {

@@ -24,6 +24,12 @@ int argmax(std::span<const float> logits);
 std::vector<Candidate> select_top_k(std::span<const float> logits, std::span<const TokenId> ids,
                                     int k);
 
+/// The usable entries with logit >= max + log(share), max being the largest: those at least `share`
+/// as probable as the best. In the order of `logits`; otherwise as select_top_k. Requires 0 < share
+/// <= 1.
+std::vector<Candidate> select_by_share(std::span<const float> logits, std::span<const TokenId> ids,
+                                       float share);
+
 /// All usable entries, in the order of `logits`; otherwise as select_top_k.
 std::vector<Candidate> select_all(std::span<const float> logits, std::span<const TokenId> ids);
 

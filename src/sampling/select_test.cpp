@@ -70,6 +70,24 @@ TEST(Select, ArgmaxTakesTheLowestIndexOnTies) {
   EXPECT_EQ(argmax(logits), 5000);
 }
 
+TEST(Select, ByShareKeepsWhatIsProbableEnough) {
+  std::mt19937 random(3);
+  for (const std::size_t n : {1U, 64U, 65U, 5000U}) {
+    const std::vector<float> logits = random_logits(n, 1000, random);
+    const int best = argmax(logits);
+    const float largest = best < 0 ? 0.0F : logits[static_cast<std::size_t>(best)];
+    std::vector<TokenId> expected;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (logits[i] >= largest + std::log(0.05F)) expected.push_back(static_cast<TokenId>(i));
+    }
+    std::vector<TokenId> found;
+    for (const Candidate& c : select_by_share(logits, {}, 0.05F)) found.push_back(c.id);
+    ASSERT_EQ(found, expected) << n;
+  }
+  const std::vector<float> infinite = {1.0F, kInfinity};
+  EXPECT_EQ(select_by_share(infinite, {}, 0.5F).size(), 1U);
+}
+
 TEST(Select, NothingUsableGivesNothing) {
   const std::vector<float> logits = {kNan, -kInfinity, kNan};
   EXPECT_EQ(argmax(logits), -1);
@@ -78,6 +96,8 @@ TEST(Select, NothingUsableGivesNothing) {
   EXPECT_TRUE(select_top_k({}, {}, 2).empty());
   EXPECT_TRUE(select_top_k(logits, {}, -1).empty());
   EXPECT_TRUE(select_all(logits, {}).empty());
+  EXPECT_TRUE(select_by_share(logits, {}, 0.1F).empty());
+  EXPECT_TRUE(select_by_share({}, {}, 0.1F).empty());
 }
 
 TEST(Select, NegativeLogitsAndInfinityAreRanked) {
