@@ -120,7 +120,7 @@ std::vector<Case> cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenModel, ::testing::ValuesIn(cases()),
-                         [](const auto& info) { return info.param.label; });
+                         [](const auto& param) { return param.param.label; });
 
 }  // namespace
 }  // namespace foretoken

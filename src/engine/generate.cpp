@@ -166,8 +166,9 @@ GenerateResult Generator::generate(const GenerateOptions& options, const OnToken
     // The last emitted token is not in the session yet; everything before it is.
     session_.commit(static_cast<int>(n_emitted));
     last = round.tokens[n_emitted - 1];
-    // Drafts behind the end of the text were never looked at.
-    const auto judged = std::min(static_cast<std::size_t>(round.n_drafted), n_emitted);
+    // Drafts behind the end of the text were never wanted and do not count.
+    const auto n_drafted = static_cast<std::size_t>(round.n_drafted);
+    const auto judged = going ? n_drafted : std::min(n_drafted, n_emitted);
     const auto kept = std::min(round.tokens.size() - 1, n_emitted);
     ++stats.rounds;
     stats.drafted += static_cast<int>(judged);
