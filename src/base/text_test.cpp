@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <iomanip>
+#include <string>
+
 namespace foretoken {
 namespace {
 
@@ -20,6 +23,16 @@ TEST(Printable, CutsAtACharacterBorder) {
   EXPECT_EQ(printable("abc", 3), "abc");
   EXPECT_EQ(printable("ab\xC3\xA9", 3), "ab...");
   EXPECT_EQ(quoted("x y", 9), "'x y'");
+}
+
+TEST(Quoted, IsNotTakenForTheStandardOne) {
+  std::string text = "a\nb";
+  const std::string& constant = text;
+  const std::string from_mutable = quoted(text);
+  EXPECT_EQ(from_mutable, "'a\\nb'");
+  EXPECT_EQ(quoted(constant), from_mutable);
+  EXPECT_EQ(quoted(std::string("a\nb")), from_mutable);
+  EXPECT_EQ(quoted("a\nb"), from_mutable);
 }
 
 TEST(Utf8Length, FollowsTheUnicodeTable) {

@@ -250,7 +250,7 @@ void Parser::read_tensor(std::uint64_t index) {
   if (offset > size_) {
     fail(
         "offset {}: tensor {} lies at {} of the data section, beyond the end of the file of {} "
-        "bytes",
+        "bytes; it is cut short or damaged, fetch it again",
         at, quoted(name), offset, size_);
   }
   tensor.offset = static_cast<std::size_t>(offset);  // of the data section; see place_tensors
