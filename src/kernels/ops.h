@@ -118,7 +118,7 @@ struct DeltaNetArgs {
   const float* dt_bias = nullptr;  ///< [n_v_heads]
   const float* norm = nullptr;     ///< [d_v], plain scale
   float eps = 0.0F;                ///< of the output norm; the l2 norms use 1e-6
-  int n = 0;
+  int n = 0;                       ///< 0: only fold; then only weights and state are read
   std::int64_t first_pos = 0;      ///< position of token 0 (row of the convolution ring)
   int n_fold = 0;                  ///< pending tokens to commit first, 0 .. kMaxPending
   bool commit = false;             ///< commit the n new tokens too; otherwise n <= kMaxPending and

@@ -10,6 +10,18 @@ std::size_t area(int n, int width) {
   return static_cast<std::size_t>(n) * static_cast<std::size_t>(width);
 }
 
+// The part of the arguments that a layer's weights decide.
+kernels::DeltaNetArgs delta_net_args(const Config& config, const DeltaNetWeights& mixer) {
+  kernels::DeltaNetArgs args;
+  args.shape = config.delta;
+  args.conv = mixer.conv.data();
+  args.a = mixer.a.data();
+  args.dt_bias = mixer.dt_bias.data();
+  args.norm = mixer.norm.data();
+  args.eps = config.eps;
+  return args;
+}
+
 void delta_net_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
                      const kernels::DeltaNetState& state, const BatchPosition& at, int n,
                      Workspace& w) {
@@ -19,17 +31,11 @@ void delta_net_layer(kernels::Ops& ops, const Config& config, const Layer& layer
                              kernels::Projection{mixer.gate.get(), w.gate.data()},
                              kernels::Projection{mixer.alpha.get(), w.k.data()},
                              kernels::Projection{mixer.beta.get(), w.v.data()}});
-  kernels::DeltaNetArgs args;
-  args.shape = config.delta;
+  kernels::DeltaNetArgs args = delta_net_args(config, mixer);
   args.qkv = w.wide.data();
   args.z = w.gate.data();
   args.alpha = w.k.data();
   args.beta = w.v.data();
-  args.conv = mixer.conv.data();
-  args.a = mixer.a.data();
-  args.dt_bias = mixer.dt_bias.data();
-  args.norm = mixer.norm.data();
-  args.eps = config.eps;
   args.n = n;
   args.first_pos = at.first_pos;
   args.n_fold = at.n_fold;
@@ -118,9 +124,7 @@ void TextModel::fold(int pos, int n_fold, const cache::RecurrentState& recurrent
   int recurrent_index = 0;
   for (const Layer& layer : weights_.layers()) {
     if (!layer.delta_net) continue;
-    kernels::DeltaNetArgs args;
-    args.shape = config().delta;
-    args.n = 0;
+    kernels::DeltaNetArgs args = delta_net_args(config(), *layer.delta_net);
     args.first_pos = pos;
     args.n_fold = n_fold;
     args.commit = true;
