@@ -177,7 +177,7 @@ class Ops {
   ///     s <- exp(g) s;  u = s^T k;  d = beta (v - u);  s <- s + k d^T;  o = s^T q
   ///   out = o * (mean(o^2) + eps)^(-1/2) * norm * silu(z)     per head, over d_v
   /// First commits `n_fold` pending tokens to state.s with the same update. See delta_net_state.h.
-  /// Source: docs/qwen35.md, "Delta net".
+  /// Source: docs/delta-net.md.
   virtual void delta_net(const DeltaNetArgs& args) = 0;
 };
 
