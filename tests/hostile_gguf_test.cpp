@@ -284,12 +284,19 @@ std::string write_bytes(const ScratchFolder& folder, const std::string& name,
   return folder.file(name);
 }
 
-Outcome run_inspect(const ScratchFolder& folder, const std::string& path) {
+// Runs "foretoken <arguments>" where {} in the arguments stands for the file.
+Outcome run_program(const ScratchFolder& folder, std::string_view arguments,
+                    const std::string& path) {
   const std::string errors = folder.file("stderr.txt");
   const std::string command =
-      fmt::format("'{}' inspect --check '{}' >/dev/null 2>'{}'", FORETOKEN_PROGRAM, path, errors);
+      fmt::format("'{}' {} </dev/null >/dev/null 2>'{}'", FORETOKEN_PROGRAM,
+                  fmt::format(fmt::runtime(arguments), "'" + path + "'"), errors);
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(errors)};
+}
+
+Outcome run_inspect(const ScratchFolder& folder, const std::string& path) {
+  return run_program(folder, "inspect --check {}", path);
 }
 
 void expect_one_sentence(const Outcome& outcome, const std::string& expected) {
@@ -303,9 +310,11 @@ void expect_one_sentence(const Outcome& outcome, const std::string& expected) {
 TEST_P(HostileGguf, MakesTheProgramFailWithOneLine) {
   const ScratchFolder folder;
   const std::string path = write_bytes(folder, kName, GetParam().file.bytes());
-  const Outcome outcome = run_inspect(folder, path);
-  expect_one_sentence(outcome, GetParam().expected);
-  EXPECT_THAT(outcome.standard_error, HasSubstr(path));
+  for (const char* arguments : {"inspect --check {}", "run -m {} -p hello -n 1"}) {
+    const Outcome outcome = run_program(folder, arguments, path);
+    expect_one_sentence(outcome, GetParam().expected);
+    EXPECT_THAT(outcome.standard_error, HasSubstr(path));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, HostileGguf, ::testing::ValuesIn(all_cases()),
