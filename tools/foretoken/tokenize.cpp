@@ -40,6 +40,15 @@ Tokenizer load_tokenizer(const std::string& path) {
 
 void print_text(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
+void print_ids(std::span<const TokenId> ids) {
+  std::string list = "[";
+  for (const TokenId id : ids) {
+    if (list.size() > 1) list += ", ";
+    list += std::to_string(id);
+  }
+  print_text(list + "]\n");
+}
+
 /// One token per line: id, a tab, its text as a JSON string (bytes that are no character by
 /// themselves are shown as \xNN).
 void print_pieces(const Tokenizer& tokenizer, std::span<const TokenId> ids) {
@@ -78,7 +87,7 @@ int tokenize(const TokenizeOptions& options) {
   } else if (options.decode) {
     print_text(tokenizer.decode(ids));
   } else {
-    print_text(fmt::format("[{}]\n", fmt::join(ids, ", ")));
+    print_ids(ids);
   }
   if (std::fflush(stdout) != 0) throw IoError("standard output: cannot write");
   return 0;
