@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
     runs[sub] = declare(*sub);
   };
   // One line per subcommand, in the order of the help text.
+  add("run", "Answer a prompt, continue a text, or chat", tools::add_run);
+  add("bench", "Speed of prompts, decoding and drafting, in llama-bench's table", tools::add_bench);
   add("eval", "Numbers for comparing engines and files: logits, text, perplexity", tools::add_eval);
   add("inspect", "Show what is in a GGUF file", tools::add_inspect);
   add("tokenize", "Text to token ids and back", tools::add_tokenize);
