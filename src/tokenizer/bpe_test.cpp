@@ -100,14 +100,15 @@ TEST(Bpe, AMegabyteOfOneLetterTakesLinearithmicTime) {
 }
 
 TEST(MergeTable, KnowsExactlyWhatWasAdded) {
-  constexpr TokenId kStep = MergeTable::kMaxIds / 2000;  // up to the largest ids
+  constexpr TokenId kLast = MergeTable::kMaxIds - 1;
+  constexpr TokenId kStep = kLast / 2000;
   MergeTable table(2000);
   for (TokenId i = 0; i < 2000; ++i) {
-    ASSERT_TRUE(table.add(i * kStep, MergeTable::kMaxIds - 1 - i, i + 1));
+    ASSERT_TRUE(table.add(i * kStep, kLast - i, i + 1));
   }
-  EXPECT_FALSE(table.add(0, MergeTable::kMaxIds - 1, 7));
+  EXPECT_FALSE(table.add(0, kLast, 7));
   for (TokenId i = 0; i < 2000; ++i) {
-    const TokenId right = MergeTable::kMaxIds - 1 - i;
+    const TokenId right = kLast - i;
     ASSERT_EQ(table.find_rank(i * kStep, right), static_cast<std::uint32_t>(i));
     ASSERT_EQ(table.result(static_cast<std::uint32_t>(i)), i + 1);
     ASSERT_EQ(table.find_rank(i * kStep + 1, right), MergeTable::kNoRank);
