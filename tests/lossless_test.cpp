@@ -232,8 +232,8 @@ TEST(Lossless, SampledTextHasTheSameLaw) {
   const auto all = prompts();
   constexpr int kRuns = 1500;
   for (const float temperature : {0.6F, 1.0F}) {
-    // A story: several continuations are likely, and the drafts are often but not always right.
-    const auto& prompt = all[5];
+    // Noise: many continuations are likely, and drafts are sometimes right.
+    const auto& prompt = all.back();
     const auto plain = sampled_pairs(*engine, prompt, temperature, 0, kRuns, 1000);
     const auto drafted = sampled_pairs(*engine, prompt, temperature, 2, kRuns, 900000);
     expect_same_law(plain, drafted, kRuns);
