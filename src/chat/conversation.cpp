@@ -130,7 +130,8 @@ std::vector<Message> parse_messages(const Json& messages, const ConversationLimi
   return result;
 }
 
-std::vector<Message> parse_messages(std::string_view json_text, const ConversationLimits& limits) {
+std::vector<Message> parse_messages_text(std::string_view json_text,
+                                         const ConversationLimits& limits) {
   return parse_messages(parse_json(json_text, limits.max_depth, "the list of messages"), limits);
 }
 

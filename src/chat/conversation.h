@@ -39,8 +39,8 @@ struct ConversationLimits {
 std::vector<Message> parse_messages(const nlohmann::ordered_json& messages,
                                     const ConversationLimits& limits = {});
 /// The same from JSON text.
-std::vector<Message> parse_messages(std::string_view json_text,
-                                    const ConversationLimits& limits = {});
+std::vector<Message> parse_messages_text(std::string_view json_text,
+                                         const ConversationLimits& limits = {});
 
 /// The array that ChatTemplate::render takes.
 nlohmann::ordered_json to_json(const std::vector<Message>& messages);

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 std::string error_of(const std::string& text) {
   try {
-    parse_messages(std::string_view(text));
+    parse_messages_text(text);
   } catch (const RequestError& error) {
     return error.what();
   }
@@ -23,9 +23,9 @@ std::string error_of(const std::string& text) {
 }
 
 TEST(Conversation, ReadsArgumentsGivenAsText) {
-  const auto messages = parse_messages(std::string_view(R"([{"role":"assistant","content":null,
+  const auto messages = parse_messages_text(R"([{"role":"assistant","content":null,
     "tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"b\":1,\"a\":[2]}"}},
-                  {"function":{"name":"g","arguments":""}},{"name":"h","arguments":{"x":1}}]}])"));
+                  {"function":{"name":"g","arguments":""}},{"name":"h","arguments":{"x":1}}]}])");
   ASSERT_EQ(messages.size(), 1u);
   ASSERT_EQ(messages[0].tool_calls.size(), 3u);
   EXPECT_EQ(messages[0].tool_calls[0].id, "c1");
@@ -35,11 +35,11 @@ TEST(Conversation, ReadsArgumentsGivenAsText) {
 }
 
 TEST(Conversation, RendersAfterNormalisation) {
-  const auto messages = parse_messages(std::string_view(R"([{"role":"developer","content":"S"},
+  const auto messages = parse_messages_text(R"([{"role":"developer","content":"S"},
     {"role":"user","content":[{"type":"text","text":"q"}]},
     {"role":"assistant","content":"","reasoning":"r",
      "tool_calls":[{"function":{"name":"f","arguments":"{\"k\":\"v\"}"}}]},
-    {"role":"tool","tool_call_id":"c1","content":"t"}])"));
+    {"role":"tool","tool_call_id":"c1","content":"t"}])");
   const ChatTemplate chat_template(ChatTemplate::builtin_source());
   EXPECT_EQ(
       join(chat_template.render(to_json(messages), {})),
@@ -54,7 +54,7 @@ TEST(Conversation, SurvivesARoundTripThroughJson) {
                            R"("reasoning_content":"r","tool_calls":[{"id":"1","type":"function",)"
                            R"("function":{"name":"f","arguments":{"z":1,"a":2}}}]},)"
                            R"({"role":"tool","content":"t","tool_call_id":"1"}])";
-  EXPECT_EQ(to_json(parse_messages(std::string_view(text))).dump(), text);
+  EXPECT_EQ(to_json(parse_messages_text(text)).dump(), text);
 }
 
 TEST(Conversation, NamesTheMalformedMember) {
@@ -73,6 +73,7 @@ TEST(Conversation, NamesTheMalformedMember) {
   EXPECT_THAT(
       error_of(R"([{"role":"a","tool_calls":[{"function":{"name":"f","arguments":"[1]"}}]}])"),
       HasSubstr("must be a JSON object"));
+  EXPECT_THAT(error_of(std::string("[]\0]", 4)), HasSubstr("a NUL character at byte 3"));
   EXPECT_THAT(error_of("[{"), HasSubstr("not valid JSON: error at byte"));
   EXPECT_THAT(error_of(std::string(100000, '[')), HasSubstr("nests more than 100 deep"));
 }
@@ -83,8 +84,8 @@ TEST(Conversation, RefusesTooManyMessages) {
 }
 
 TEST(Conversation, MergesSystemMessagesAtTheFront) {
-  auto messages = parse_messages(std::string_view(R"([{"role":"user","content":"q"},
-    {"role":"system","content":"a"},{"role":"system","content":[{"type":"text","text":"b"}]}])"));
+  auto messages = parse_messages_text(R"([{"role":"user","content":"q"},
+    {"role":"system","content":"a"},{"role":"system","content":[{"type":"text","text":"b"}]}])");
   merge_system_messages(messages);
   ASSERT_EQ(messages.size(), 2u);
   EXPECT_EQ(messages[0].role, "system");

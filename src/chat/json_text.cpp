@@ -35,11 +35,17 @@ std::size_t find_too_deep(std::string_view text, int max_depth) {
 }  // namespace
 
 bool is_json(std::string_view text, int max_depth) {
-  return find_too_deep(text, max_depth) == std::string_view::npos &&
+  return text.find('\0') == std::string_view::npos &&  // the library takes it for the end
+         find_too_deep(text, max_depth) == std::string_view::npos &&
          nlohmann::json::accept(text.begin(), text.end());
 }
 
 nlohmann::ordered_json parse_json(std::string_view text, int max_depth, std::string_view what) {
+  const std::size_t nul = text.find('\0');  // the library would take it for the end
+  if (nul != std::string_view::npos) {
+    throw RequestError(std::string(what) + " is not valid JSON: a NUL character at byte " +
+                       std::to_string(nul + 1));
+  }
   const std::size_t too_deep = find_too_deep(text, max_depth);
   if (too_deep != std::string_view::npos) {
     throw RequestError(std::string(what) + " nests more than " + std::to_string(max_depth) +

@@ -259,6 +259,14 @@ TEST(ReplyParser, ConvertsValuesByTheirSchema) {
   EXPECT_EQ(arguments_of("{}", "1"), R"({"k": "1"})");
 }
 
+TEST(ReplyParser, KeepsANumberWithNulBytesAsString) {
+  const std::string value("8\0\0", 3);
+  EXPECT_EQ(reply_to(call_with("k", value), with_properties(R"({"k":{"type":"integer"}})"))
+                .calls.at(0)
+                .arguments,
+            std::string("{\"k\": \"8\\u0000\\u0000\"}"));
+}
+
 TEST(ReplyParser, SurvivesSchemasThatReferToThemselves) {
   EXPECT_EQ(arguments_of(R"({"$ref":"#/properties/k"})", "1"), R"({"k": "1"})");
   EXPECT_EQ(arguments_of(R"({"anyOf":[{"$ref":"#/properties/k"},{"$ref":"#/properties/k"}]})", "1"),

@@ -87,7 +87,8 @@ Value join(Evaluator& evaluator, const Value& input, const Arguments& arguments)
   const Text separator = args.find(0) == nullptr ? Text() : to_text(context, *args.find(0));
   TextBuilder out(context);
   bool first = true;
-  for (const Value& item : iterate(context, input)->items) {
+  const ListPtr members = iterate(context, input);
+  for (const Value& item : members->items) {
     if (!first) out.append(separator);
     first = false;
     append_str(out, args.find(1) == nullptr ? item : follow(context, item, *args.find(1)));
@@ -132,7 +133,8 @@ Value choose(Evaluator& evaluator, const Value& input, const Arguments& argument
     rest.named = arguments.named;
   }
   std::vector<Value> chosen;
-  for (const Value& item : iterate(context, input)->items) {
+  const ListPtr members = iterate(context, input);
+  for (const Value& item : members->items) {
     context.charge_steps();
     const Value value = by_attribute ? follow(context, item, given[0]) : item;
     const bool holds =
@@ -173,7 +175,8 @@ Value unique(Evaluator& evaluator, const Value& input, const Arguments& argument
   const ArgumentReader args(context, arguments, "unique", {"case_sensitive", "attribute"});
   std::vector<Value> kept;
   std::vector<Value> seen;
-  for (const Value& item : iterate(context, input)->items) {
+  const ListPtr members = iterate(context, input);
+  for (const Value& item : members->items) {
     const Value key = sort_key(context, item, args.find(1), args.bool_or(0, false));
     const bool known = std::any_of(seen.begin(), seen.end(),
                                    [&](const Value& other) { return equal(context, key, other); });
@@ -196,7 +199,8 @@ Value sum(Evaluator& evaluator, const Value& input, const Arguments& arguments) 
   Context& context = evaluator.context();
   const ArgumentReader args(context, arguments, "sum", {"attribute", "start"});
   Value total = args.find(1) != nullptr ? *args.find(1) : Value(Int{0});
-  for (const Value& item : iterate(context, input)->items) {
+  const ListPtr members = iterate(context, input);
+  for (const Value& item : members->items) {
     context.charge_steps();
     const Value value = args.find(0) == nullptr || args.find(0)->is<None>()
                             ? item
@@ -214,7 +218,8 @@ Value extreme(Evaluator& evaluator, const Value& input, const Arguments& argumen
   Value best = Undefined{};
   Value best_key;
   bool first = true;
-  for (const Value& item : iterate(context, input)->items) {
+  const ListPtr members = iterate(context, input);
+  for (const Value& item : members->items) {
     Value key = sort_key(context, item, args.find(1), args.bool_or(0, false));
     if (first || (largest ? less(context, best_key, key) : less(context, key, best_key))) {
       best = item;

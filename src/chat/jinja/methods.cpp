@@ -128,7 +128,8 @@ Value join_method(Context& context, const Value& self, const Arguments& argument
   const ArgumentReader args(context, arguments, "join", {"iterable"});
   TextBuilder out(context);
   bool first = true;
-  for (const Value& item : iterate(context, args.require(0))->items) {
+  const ListPtr members = iterate(context, args.require(0));
+  for (const Value& item : members->items) {
     if (!item.is<TextPtr>())
       context.fail("'join' needs strings, not " + std::string(item.type_name()));
     if (!first) out.append(*self.text());
