@@ -1,6 +1,7 @@
-// Matrix products of the CPU backend: each call prepares the activations once, then runs one
-// parallel region over the row groups of all matrices. A thread computes whole row groups into its
-// workspace and copies (or adds, or joins by SwiGLU) the result to the caller's rows.
+// Matrix products of the CPU backend: each call prepares the activations once,
+// then runs one parallel region over the row groups of all matrices. A thread
+// computes whole row groups into its workspace and copies (or adds, or joins by
+// SwiGLU) the result to the caller's rows.
 #include <algorithm>
 #include <array>
 
@@ -43,8 +44,9 @@ const CpuMatrix& as_cpu(const Matrix& matrix) {
   return static_cast<const CpuMatrix&>(matrix);  // made by our own pack(), as ops.h demands
 }
 
-// Row groups that a thread takes at a time: enough pieces to even out unequal threads, but a few
-// neighbours, so that prefetching past the end of one row group fetches the next.
+// Row groups that a thread takes at a time: enough pieces to even out unequal
+// threads, but a few neighbours, so that prefetching past the end of one row
+// group fetches the next.
 int groups_per_piece(int n, int n_groups, int n_threads) {
   if (n > kDirectColumns) return kPanelGroups;
   return std::clamp(n_groups / (8 * n_threads), 1, 8);
@@ -76,7 +78,13 @@ struct Groups {
   int n_rows() const { return std::min(count * kGroupRows, matrix->rows() - first_row()); }
 };
 
-// Computes a piece into `out` [n, 16 * groups.count].
+// Floats between the tokens of a result: whole panels (see MatmulTask).
+std::ptrdiff_t result_stride(int n_groups) {
+  return static_cast<std::ptrdiff_t>((n_groups + kPanelGroups - 1) / kPanelGroups) * kPanelGroups *
+         kGroupRows;
+}
+
+// Computes a piece into `out` [n, result_stride].
 void multiply(const MatmulTable& table, const MatmulScratch& scratch, const Groups& groups,
               int thread, float* out) {
   MatmulTask task{};
@@ -85,7 +93,7 @@ void multiply(const MatmulTable& table, const MatmulScratch& scratch, const Grou
   task.n_tiles = groups.matrix->n_tiles();
   task.in = scratch.view(groups.matrix->layout());
   task.out = out;
-  task.out_stride = groups.count * kGroupRows;
+  task.out_stride = result_stride(groups.count);
   task.panel = scratch.panel(thread);
   table.multiply[static_cast<std::size_t>(groups.matrix->layout())](task);
 }
@@ -119,8 +127,8 @@ void CpuOps::project(const Rows& in, std::span<const Projection> out) {
   MatmulScratch& scratch = *matmul_scratch_;
   scratch.prepare(in, layouts.span(), matmul_, pool_);
   const int grain = groups_per_piece(in.n, n_items, pool_.size());
-  scratch.grow_workspaces(
-      pool_.size(), static_cast<std::size_t>(in.n) * static_cast<std::size_t>(grain * kGroupRows));
+  scratch.grow_workspaces(pool_.size(), static_cast<std::size_t>(in.n) *
+                                            static_cast<std::size_t>(result_stride(grain)));
   pool_.parallel_for(n_items, grain, [&](int begin, int end, int thread) {
     int first = 0;  // item of the projection's first row group
     for (const Projection& projection : out) {
@@ -132,7 +140,7 @@ void CpuOps::project(const Rows& in, std::span<const Projection> out) {
       const Groups groups{&matrix, from, to - from};
       float* result = scratch.floats(thread);
       multiply(matmul_, scratch, groups, thread, result);
-      write_rows(result, in.n, groups.n_rows(), groups.count * kGroupRows,
+      write_rows(result, in.n, groups.n_rows(), result_stride(groups.count),
                  projection.out + groups.first_row(), matrix.rows(), projection.add);
     }
   });
@@ -148,7 +156,7 @@ void CpuOps::project_swiglu(const Rows& in, const Matrix& gate, const Matrix& up
   MatmulScratch& scratch = *matmul_scratch_;
   scratch.prepare(in, layouts.span(), matmul_, pool_);
   const int grain = groups_per_piece(in.n, gates.n_groups(), pool_.size());
-  const auto half = static_cast<std::size_t>(in.n) * static_cast<std::size_t>(grain * kGroupRows);
+  const auto half = static_cast<std::size_t>(in.n) * static_cast<std::size_t>(result_stride(grain));
   scratch.grow_workspaces(pool_.size(), 2 * half);
   pool_.parallel_for(gates.n_groups(), grain, [&](int begin, int end, int thread) {
     const Groups groups{&gates, begin, end - begin};
@@ -156,7 +164,7 @@ void CpuOps::project_swiglu(const Rows& in, const Matrix& gate, const Matrix& up
     float* u = g + half;
     multiply(matmul_, scratch, groups, thread, g);
     multiply(matmul_, scratch, Groups{&ups, begin, end - begin}, thread, u);
-    const std::ptrdiff_t stride = groups.count * kGroupRows;
+    const std::ptrdiff_t stride = result_stride(groups.count);
     for (std::ptrdiff_t t = 0; t < in.n; ++t) {
       matmul_.swiglu(g + t * stride, u + t * stride, groups.n_rows(),
                      out + t * gates.rows() + groups.first_row());
@@ -182,8 +190,8 @@ void CpuOps::project_rows(const Rows& in, const Matrix& matrix, std::span<const 
   const Layout layout = weights.layout();
   scratch.prepare(in, {&layout, 1}, matmul_, pool_);
   const int grain = groups_per_piece(in.n, n_items, pool_.size());
-  scratch.grow_workspaces(
-      pool_.size(), static_cast<std::size_t>(in.n) * static_cast<std::size_t>(grain * kGroupRows));
+  scratch.grow_workspaces(pool_.size(), static_cast<std::size_t>(in.n) *
+                                            static_cast<std::size_t>(result_stride(grain)));
   pool_.parallel_for(n_items, grain, [&](int begin, int end, int thread) {
     auto run = std::upper_bound(runs.begin(), runs.end(), begin,
                                 [](int item, const GroupRun& r) { return item < r.first_item; }) -
@@ -194,7 +202,7 @@ void CpuOps::project_rows(const Rows& in, const Matrix& matrix, std::span<const 
       const Groups groups{&weights, run->first_group + begin - run->first_item, count};
       float* result = scratch.floats(thread);
       multiply(matmul_, scratch, groups, thread, result);
-      write_rows(result, in.n, groups.n_rows(), count * kGroupRows,
+      write_rows(result, in.n, groups.n_rows(), result_stride(count),
                  out + run->out_begin + (begin - run->first_item) * kGroupRows, n_rows, false);
       begin += count;
     }

@@ -1,5 +1,6 @@
-// The vocabulary of the quantized matrix products, AVX-512 with VNNI: dot_avx512.h, but four
-// products of bytes are added to a 32-bit lane by one instruction, without saturation.
+// The vocabulary of the quantized matrix products, AVX-512 with VNNI:
+// dot_avx512.h, but four products of bytes are added to a 32-bit lane by one
+// instruction, without saturation.
 #pragma once
 
 #include "kernels/cpu/dot_avx512.h"
@@ -8,6 +9,8 @@ namespace foretoken::kernels {
 namespace {
 
 struct DotAvx512Vnni : DotAvx512 {
+  static constexpr int kPanelRowGroups = 2;
+  static constexpr bool kSaturates = false;
   using Sum = __m512i;
 
   template <int kMaxCode>

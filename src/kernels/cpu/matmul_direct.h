@@ -1,9 +1,11 @@
-// Products with few tokens (decode, verification): memory-bound, so every weight is read once and
-// decoded once, in registers, for all tokens of a strip.
+// Products with few tokens (decode, verification): memory-bound, so every
+// weight is read once and decoded once, in registers, for all tokens of a
+// strip.
 //
-// Order of operations per output element, the same everywhere: over a 256-column tile exact integer
-// sums, then one f32 fused multiply-add (two with minima), tiles in ascending order; 32-column
-// blocks likewise. Floats: four sums by column mod 4, joined as (0 + 1) + (2 + 3).
+// Order of operations per output element, the same everywhere: over a
+// 256-column tile exact integer sums, then one f32 fused multiply-add (two with
+// minima), tiles in ascending order; 32-column blocks likewise. Floats: four
+// sums by column mod 4, joined as (0 + 1) + (2 + 3).
 #pragma once
 
 #include "kernels/cpu/matmul_strips.h"
@@ -11,8 +13,9 @@
 namespace foretoken::kernels {
 namespace {
 
-/// Adds the scaled dot products of one 32-column group of a super-block format to total[kWidth].
-/// q: [8][kWidth][4]; starts: of the group's parts of F::kGroup columns, [parts][kWidth].
+/// Adds the scaled dot products of one 32-column group of a super-block format
+/// to total[kWidth]. q: [8][kWidth][4]; starts: of the group's parts of
+/// F::kGroup columns, [parts][kWidth].
 template <class V, class F, int kWidth, int g>
 [[gnu::always_inline]] inline void add_super_group(const typename F::Tile& tile, int slice,
                                                    const std::int8_t* q, const std::int32_t* starts,
@@ -146,8 +149,9 @@ void multiply_float_slice(const typename F::Tile* tile, int n_tiles, int slice, 
   }
 }
 
-/// Every strip times every row group, one row group after the other: the second strip finds the row
-/// group in cache. `one` does a slice of a row group times a strip of known width.
+/// Every strip times every row group, one row group after the other: the second
+/// strip finds the row group in cache. `one` does a slice of a row group times
+/// a strip of known width.
 template <class V, class F, class One>
 [[gnu::always_inline]] inline void for_each_slice(const MatmulTask& task, One&& one) {
   const auto* tiles = reinterpret_cast<const typename F::Tile*>(task.weights);

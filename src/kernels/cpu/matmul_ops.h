@@ -2,22 +2,40 @@
 #pragma once
 
 #include "kernels/cpu/matmul_direct.h"
+#include "kernels/cpu/matmul_float_panel.h"
+#include "kernels/cpu/matmul_panel.h"
 #include "kernels/cpu/matmul_prepare.h"
 
 namespace foretoken::kernels {
 namespace {
 
+inline int n_tokens(const MatmulTask& task) {
+  return task.in.strips.count * task.in.strips.width + task.in.strips.n_wide;
+}
+
 template <class V, class F>
 void multiply_super(const MatmulTask& task) {
-  multiply_super_direct<V, F>(task);
+  if (n_tokens(task) <= kDirectColumns) {
+    multiply_super_direct<V, F>(task);
+  } else {
+    multiply_super_panels<V, F>(task);
+  }
 }
 template <class V, class F>
 void multiply_small(const MatmulTask& task) {
-  multiply_small_direct<V, F>(task);
+  if (n_tokens(task) <= kDirectColumns) {
+    multiply_small_direct<V, F>(task);
+  } else {
+    multiply_small_panels<V, F>(task);
+  }
 }
 template <class V, class F>
 void multiply_float(const MatmulTask& task) {
-  multiply_float_direct<V, F>(task);
+  if (n_tokens(task) <= kDirectColumns) {
+    multiply_float_direct<V, F>(task);
+  } else {
+    multiply_float_panels<V, F>(task);
+  }
 }
 
 template <class V>

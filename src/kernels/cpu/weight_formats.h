@@ -1,12 +1,15 @@
-// How each packed layout turns into codes and scales in registers: one small struct per layout,
-// with the same members, which the product templates take as a parameter.
+// How each packed layout turns into codes and scales in registers: one small
+// struct per layout, with the same members, which the product templates take as
+// a parameter.
 //
-// `slice` is the first row of the slice within its row group (0, or 8 for the second half of a row
-// group at 8 rows a register). Group g is 32 columns of a 256-column tile, or block g of a
-// 64-column tile; its codes are 8 vectors of 4 columns.
+// `slice` is the first row of the slice within its row group (0, or 8 for the
+// second half of a row group at 8 rows a register). Group g is 32 columns of a
+// 256-column tile, or block g of a 64-column tile; its codes are 8 vectors of 4
+// columns.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "kernels/cpu/weight_layout.h"
 
@@ -18,13 +21,16 @@ struct Index {
   static constexpr int value = kValue;
 };
 
+template <class Body, int... kIndices>
+[[gnu::always_inline]] inline void unroll_over(std::integer_sequence<int, kIndices...>,
+                                               const Body& body) {
+  (body(Index<kIndices>{}), ...);
+}
+
 /// Calls body(Index<0>), body(Index<1>) ... body(Index<kCount - 1>), unrolled.
-template <int kCount, int kFrom = 0, class Body>
-[[gnu::always_inline]] inline void unroll(Body&& body) {
-  if constexpr (kFrom < kCount) {
-    body(Index<kFrom>{});
-    unroll<kCount, kFrom + 1>(body);
-  }
+template <int kCount, class Body>
+[[gnu::always_inline]] inline void unroll(const Body& body) {
+  unroll_over(std::make_integer_sequence<int, kCount>{}, body);
 }
 
 /// Codes of 4-bit groups whose two halves of a byte belong to different groups.
@@ -36,7 +42,8 @@ template <class V, int kHalf>
   }
 }
 
-/// Codes of a 32-column group in 4 lines: low halves are columns 0 .. 15, high halves 16 .. 31.
+/// Codes of a 32-column group in 4 lines: low halves are columns 0 .. 15, high
+/// halves 16 .. 31.
 template <class V>
 [[gnu::always_inline]] inline void load_nibble_block(const std::uint8_t (*lines)[64], int slice,
                                                      typename V::Bytes* codes) {
@@ -57,7 +64,8 @@ template <class V, int kFrom, int kWidth, int kTo>
   }
 }
 
-/// IQ4 codebook plus 128 and FP4 codebook (twice the values) plus 12; see quant/blocks.h.
+/// IQ4 codebook plus 128 and FP4 codebook (twice the values) plus 12; see
+/// quant/blocks.h.
 constexpr std::uint8_t kIq4Codes[16] = {1,   24,  45,  63,  79,  93,  106, 118,
                                         129, 141, 153, 166, 181, 197, 217, 241};
 constexpr std::uint8_t kFp4Codes[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
@@ -68,9 +76,10 @@ template <class V>
   for (int j = 0; j < 8; ++j) codes[j] = V::look_up(table, codes[j]);
 }
 
-// Super-block formats. kGroup: columns that share a scale. kMaxCode: see dot_scalar.h. scale<g>:
-// of group g of kGroup columns. With kHasMins, minima of pair p of such groups, else `correction`
-// holds the start value of each group.
+// Super-block formats. kGroup: columns that share a scale. kMaxCode: see
+// dot_scalar.h. scale<g>: of group g of kGroup columns. With kHasMins, minima
+// of pair p of such groups, else `correction` holds the start value of each
+// group.
 
 struct FormatQ4_K {
   using Tile = TileQ4_K;
@@ -220,7 +229,8 @@ struct FormatIQ4_XS {
   }
 };
 
-// Formats of 32-column blocks. With kHasMins the value is code * d + m, else (code - offset) * d.
+// Formats of 32-column blocks. With kHasMins the value is code * d + m, else
+// (code - offset) * d.
 
 struct FormatQ8_0 {
   using Tile = TileQ8_0;
