@@ -51,7 +51,7 @@ std::string human_count(std::size_t n) {
 class Markdown : public BenchReport {
  public:
   Markdown(BenchMachine machine, const BenchColumns& columns) : machine_(std::move(machine)) {
-    add("model", 30, true, [](const BenchResult& r) { return r.setup.model_type; });
+    add("model", 32, true, [](const BenchResult& r) { return r.setup.model_type; });
     add("size", 10, false, [](const BenchResult& r) { return human_size(r.setup.size_bytes); });
     add("params", 10, false,
         [](const BenchResult& r) { return human_count(r.setup.n_parameters); });
@@ -211,14 +211,17 @@ ordered_json all_fields(const BenchMachine& machine, const BenchResult& result) 
   ordered_json out = flat_fields(machine, result);
   out["spec_drafted_at"] = result.drafts.drafted_at;
   out["spec_accepted_at"] = result.drafts.accepted_at;
-  ordered_json& ns = out["samples_ns"] = ordered_json::array();
-  ordered_json& rates = out["samples_ts"] = ordered_json::array();
-  ordered_json& tokens = out["samples_tokens"] = ordered_json::array();
+  std::vector<std::int64_t> times;
+  std::vector<double> rates;
+  std::vector<int> tokens;
   for (const BenchSample& sample : result.samples) {
-    ns.push_back(nanoseconds(sample.seconds));
+    times.push_back(nanoseconds(sample.seconds));
     rates.push_back(sample.rate());
     tokens.push_back(sample.n_tokens);
   }
+  out["samples_ns"] = times;
+  out["samples_ts"] = rates;
+  out["samples_tokens"] = tokens;
   return out;
 }
 
@@ -234,7 +237,8 @@ class Csv : public BenchReport {
   std::string row(const BenchResult& result) override {
     std::string names;
     std::string values;
-    for (const auto& [key, value] : flat_fields(machine_, result).items()) {
+    const ordered_json fields = flat_fields(machine_, result);
+    for (const auto& [key, value] : fields.items()) {
       names += (names.empty() ? "" : ",") + key;
       values += (values.empty() ? "" : ",") +
                 quote(value.is_string() ? value.get<std::string>() : value.dump());

@@ -2,9 +2,11 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -74,7 +76,7 @@ class Output {
   static void write(const std::string& out, const std::string& err) {
     std::fwrite(err.data(), 1, err.size(), stderr);
     if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size() || std::fflush(stdout) != 0) {
-      throw IoError("standard output: cannot write the results");
+      throw IoError(fmt::format("standard output: cannot write: {}", std::strerror(errno)));
     }
   }
   std::unique_ptr<eval::BenchReport> out_;

@@ -115,7 +115,7 @@ void add_configurations(CLI::App& app, BenchOptions& options) {
       ->required()
       ->envname("LLAMA_ARG_MODEL");
   add_list(*group, "-t,--threads", options.threads, "threads (default: all cores)");
-  add_list(*group, "-b,--batch-size", options.batches, "as llama-bench; a limit of -ub");
+  add_list(*group, "-b,--batch-size", options.batches, "an upper limit of -ub (default 2048)");
   add_list(*group, "--ubatch-size", options.ubatches, "prompt tokens per pass (-ub; default 512)");
   add_list(*group, "--cache-type-k", options.key_types,
            "types of cached keys (-ctk): f32 f16 bf16 q8_0 q4_0");
@@ -134,7 +134,9 @@ void add_protocol(CLI::App& app, BenchOptions& options) {
   group->add_option("--delay", options.delay_seconds, "seconds to wait before each test")
       ->check(CLI::Range(0, 3600))
       ->type_name("S");
-  group->add_flag("!--no-warmup", options.warm_up, "do not run each test once before timing it");
+  group->add_flag_callback(
+      "--no-warmup", [&options] { options.warm_up = false; },
+      "do not run each test once before timing it");
   group->add_option("-o,--output", options.output, "format on standard output: md csv json jsonl")
       ->capture_default_str()
       ->type_name("FORMAT");

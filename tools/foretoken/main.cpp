@@ -4,15 +4,20 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <memory>
+#include <new>
+#include <system_error>
 
 #include "base/error.h"
 #include "command.h"
+#include "help_format.h"
 #include "llama_flags.h"
 
 int main(int argc, char** argv) {
   using namespace foretoken;
   CLI::App app{"Foretoken: gives Qwen3.5 fine-tunes their MTP head back and runs them fast."};
   app.name("foretoken");
+  app.formatter(std::make_shared<tools::HelpFormatter>());
   app.set_version_flag("--version", FORETOKEN_VERSION);
   app.require_subcommand(1);
   std::map<const CLI::App*, tools::Run> runs;
@@ -38,6 +43,9 @@ int main(int argc, char** argv) {
   try {
     return runs.at(app.get_subcommands().front())();
   } catch (const Error& error) {
+    fmt::print(stderr, "foretoken: {}\n", error.what());
+    return 1;
+  } catch (const std::system_error& error) {  // standard output is full or gone
     fmt::print(stderr, "foretoken: {}\n", error.what());
     return 1;
   } catch (const std::bad_alloc&) {

@@ -24,7 +24,7 @@ std::string rate(int n, double seconds) {
 
 std::string describe_drafts(const engine::GenerateStats& stats) {
   if (stats.drafted == 0) return {};
-  return fmt::format(" | drafted {}, accepted {} ({:.1f} %), mean length {:.2f}", stats.drafted,
+  return fmt::format(" | drafted {}, accepted {} ({:.0f} %), mean length {:.2f}", stats.drafted,
                      stats.accepted, 100.0 * stats.accepted / stats.drafted,
                      stats.mean_accepted_length());
 }
@@ -41,14 +41,15 @@ void ReplyReport::add(const ReplyReport& other) {
 }
 
 std::string describe(const ReplyReport& report) {
-  std::string out;
+  std::string out = "[ prompt ";
   if (report.n_read == 0) {
-    out = fmt::format("[ prompt {} tokens, all reused", report.n_reused);
+    out += fmt::format("{} tokens, all reused", report.n_reused);
+  } else if (report.n_reused == 0) {
+    out += fmt::format("{} tokens", report.n_read);
   } else {
-    out = fmt::format("[ prompt {} tokens{}", report.n_read,
-                      rate(report.n_read, report.prompt_seconds));
-    if (report.n_reused > 0) out += fmt::format(" + {} reused", report.n_reused);
+    out += fmt::format("{} of {} tokens", report.n_read, report.n_read + report.n_reused);
   }
+  out += rate(report.n_read, report.prompt_seconds);
   out += fmt::format(" | answer {} tokens{}", report.stats.n_tokens,
                      rate(report.stats.n_tokens - 1, report.answer_seconds));
   out += describe_drafts(report.stats);

@@ -24,7 +24,8 @@ struct ReplyReport {
   void add(const ReplyReport& other);
 };
 
-/// "[ prompt 24 tokens, 812.4 t/s | answer 85 tokens, 143.2 t/s | ... ]", one line.
+/// "[ prompt 24 of 90 tokens, 812.4 t/s | answer 85 tokens, 143.2 t/s | drafted ... ]", one line:
+/// tokens read now of those in the prompt, the others being in the session already.
 std::string describe(const ReplyReport& report);
 
 class Responder {

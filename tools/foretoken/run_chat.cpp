@@ -47,8 +47,8 @@ std::string banner(const engine::Session& session) {
     if (!part.empty()) out += ", " + printable(part);
   }
   out += engine.mtp_head() == nullptr ? ", no MTP head" : ", MTP head";
-  return fmt::format("{}; {}, {} threads, context {}\n/help lists the commands; Ctrl-D leaves", out,
-                     engine.ops().name(), engine.n_threads(), session.n_context());
+  return fmt::format("{}; {}, context {}\n/help lists the commands; Ctrl-D leaves\n", out,
+                     engine.ops().name(), session.n_context());
 }
 
 class Chat {
@@ -89,6 +89,7 @@ class Chat {
       total_.add(report);
       if (!printer.has_answer()) print_note("no answer; this turn is forgotten");
       print_report(options_, report, session_.n_context());
+      fmt::print("\n");
     } catch (const RequestError& error) {
       print_note(error.what());
     }

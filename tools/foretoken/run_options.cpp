@@ -31,7 +31,7 @@ void add_input(CLI::App& app, RunOptions& options) {
   group->add_option("--system-prompt-file", options.system_file, "the same from a file (-sysf)")
       ->type_name("FILE")
       ->excludes(system);
-  group->add_flag("-e,--escape,!--no-escape", options.escapes,
+  group->add_flag("-e,--escape", options.escapes,
                   "read \\n, \\t and the like in -p and -sys as control characters");
   auto* raw =
       group->add_flag("--raw,--no-conversation", options.raw,
@@ -57,13 +57,15 @@ void add_output(CLI::App& app, RunOptions& options) {
       ->add_flag("--hide-thinking", options.hide_thinking,
                  "leave the thinking out also on a terminal")
       ->excludes(show);
-  group->add_flag("--perf,!--no-perf", options.perf,
-                  "speed and draft counts on standard error after each answer (default: on)");
-  group->add_flag("--history,!--no-history", options.history,
-                  "keep what is typed in a chat for the next one (default: on)");
+  group->add_flag_callback(
+      "--no-perf", [&options] { options.perf = false; },
+      "no line about speed and drafts on standard error after the answer");
+  group->add_flag_callback(
+      "--no-history", [&options] { options.history = false; },
+      "do not keep what is typed in a chat for the next one");
   group
       ->add_option("--history-file", options.history_file,
-                   "where; default: $XDG_STATE_HOME/foretoken/history, else "
+                   "where it is kept; default: $XDG_STATE_HOME/foretoken/history, else "
                    "~/.local/state/foretoken/history")
       ->type_name("FILE");
 }
@@ -95,7 +97,8 @@ void add_template(CLI::App& app, RunOptions& options) {
                    "JSON object of further variables for the template")
       ->type_name("JSON");
   // Scripts written for llama-cli pass these; here they change nothing.
-  group->add_flag("--jinja,--no-display-prompt,--no-warmup,--warmup,--simple-io")->group("");
+  group->add_flag("--jinja,--no-display-prompt,--no-warmup,--warmup,--simple-io,--no-escape,--perf")
+      ->group("");
 }
 
 // The escape at the start of `text`, which begins with a backslash: its bytes and its length.
