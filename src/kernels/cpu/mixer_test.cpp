@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <span>
@@ -324,10 +325,13 @@ TEST(MixerLevels, AttendAgreesWithTheReference) {
   constexpr int kContexts[] = {0, 1, 15, 16, 31, 33, 200, 511, 512, 513, 700, 1100};
   constexpr int kDims[] = {64, 128, 256, 32};
   int round = 0;
+  std::size_t context_index = 0;
   for (int context : kContexts) {
-    for (int n : kBatches) {
+    // Every other batch size, the others at the next context: the reference is slow.
+    for (std::size_t i = context_index++ % 2; i < std::size(kBatches); i += 2) {
+      const int n = kBatches[i];
       AttentionShape shape;
-      const bool wide = random.between(0, 3) == 0;
+      const bool wide = random.between(0, 3) == 0 && context + n < 600;
       shape.n_heads = wide ? 16 : 4;
       shape.n_kv_heads = wide ? 4 : 2;
       shape.head_dim = kDims[round % 4];
@@ -389,7 +393,7 @@ TEST_P(Mixer, AttendBitsDoNotDependOnCallsOrThreads) {
     shape.head_dim = round % 3 == 0 ? 128 : 64;
     shape.key_type = kKvTypes[round % 5];
     shape.value_type = kKvTypes[(round + 2) % 5];
-    const int n_tokens = random.between(500, 1150);
+    const int n_tokens = random.between(500, round % 2 != 0 ? 700 : 1150);
     const AttentionLayer layer(random, shape, n_tokens);
     ThreadPool alone(1);
     const auto single = make_cpu_ops(alone, GetParam());
