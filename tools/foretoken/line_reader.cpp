@@ -47,6 +47,7 @@ struct LineReader::State {
   bool interrupted = false;
   bool continued = false;  // the line before ended in a backslash
   bool colours = false;
+  bool marks_pastes = false;  // the terminal says where pasted text begins and ends
 
   static State& of(EditLine* editor) {
     void* data = nullptr;
@@ -121,13 +122,13 @@ struct LineReader::State {
   /// One line without its break; false at the end of input or on Ctrl-C.
   bool read_line(std::string& line) {
     interrupted = false;
-    if (colours) {
+    if (marks_pastes) {
       std::fputs("\x1B[?2004h", stdout);
       std::fflush(stdout);
     }
     int n = 0;
     const char* text = ::el_gets(editor, &n);
-    if (colours) std::fputs("\x1B[?2004l", stdout);
+    if (marks_pastes) std::fputs("\x1B[?2004l", stdout);
     if (text == nullptr || n <= 0) {
       std::fputs("\n", stdout);
       const LineInfo* typed = ::el_line(editor);
@@ -146,6 +147,9 @@ LineReader::LineReader(const std::string& history_file) : state_(std::make_uniqu
   use_utf8();
   state_->history_file = history_file;
   state_->colours = colours_on_stdout();
+  const char* term = std::getenv("TERM");
+  state_->marks_pastes = ::isatty(STDOUT_FILENO) != 0 && term != nullptr &&
+                         std::string_view(term) != "dumb" && *term != '\0';
   state_->editor = ::el_init("foretoken", stdin, stdout, stderr);
   if (state_->editor == nullptr) throw IoError("the terminal cannot be used for editing lines");
   ::el_set(state_->editor, EL_CLIENTDATA, state_.get());

@@ -19,7 +19,8 @@ double seconds_between(steady_clock::time_point from, steady_clock::time_point t
 
 std::string rate(int n, double seconds) {
   if (n <= 0 || seconds <= 0.0) return {};
-  return fmt::format(", {:.1f} t/s", n / seconds);
+  const double value = n / seconds;
+  return fmt::format(", {:.{}f} t/s", value, value < 1000.0 ? 1 : 0);
 }
 
 std::string describe_drafts(const engine::GenerateStats& stats) {
