@@ -127,9 +127,9 @@ TEST(Architecture, CitedPagesExistAndTheIndexListsEveryPage) {
     }
   }
   const std::string index = read_text(kRoot / "docs/README.md");
-  std::set<std::string> listed;
+  std::multiset<std::string> listed;  // a page listed twice is a mistake too
   for (const auto& cells : read_table(index, "| Page |")) listed.insert(cells.at(0));
-  std::set<std::string> pages;
+  std::multiset<std::string> pages;
   for (const auto& entry : fs::directory_iterator(kRoot / "docs")) {
     const std::string name = entry.path().filename().string();
     if (name.ends_with(".md") && name != "README.md") pages.insert(name);
