@@ -159,6 +159,17 @@ TEST(Run, SaysThatTheContextIsFull) {
   EXPECT_THAT(outcome.err, HasSubstr("the context is full (20 tokens)"));
 }
 
+TEST(Run, ReadsEscapesOnlyWhenAsked) {
+  const auto n_tokens = [](const Words& more) {
+    Words words = {"-p", R"(a\n\n\n\nb)", "-n", "0", "--raw"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = run_model(kPaw, words);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return std::stoi(outcome.err.substr(std::string("[ prompt ").size()));
+  };
+  EXPECT_GT(n_tokens({}), n_tokens({"-e"}) + 2);  // four line breaks are one piece
+}
+
 TEST(Run, TakesAnyBytesAsAPrompt) {
   const Outcome outcome =
       run_model(kPaw, {"--temp", "0", "-n", "4"}, std::string("a\xFF\0\x1B[2Jb", 8));

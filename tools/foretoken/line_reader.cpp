@@ -126,6 +126,8 @@ struct LineReader::State {
       std::fputs("\x1B[?2004h", stdout);
       std::fflush(stdout);
     }
+    // Before the prompt shows: el_gets does it later, and Ctrl-C in between would end the program.
+    ::el_set(editor, EL_PREP_TERM, 1);
     int n = 0;
     const char* text = ::el_gets(editor, &n);
     if (marks_pastes) std::fputs("\x1B[?2004l", stdout);
