@@ -26,6 +26,8 @@ struct Case {
   bool reference = false;
 };
 
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.label; }
+
 engine::EngineOptions engine_options(const Case& c) {
   engine::EngineOptions options;
   options.model_path = c.path;

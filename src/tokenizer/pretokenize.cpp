@@ -103,9 +103,9 @@ PreTokenizer::PreTokenizer(std::string_view name, std::string_view file)
     : code_(std::make_unique<Code>()) {
   const std::string_view expression = pre_tokenizer_expression(name);
   if (expression.empty()) {
-    throw UnsupportedError(
-        fmt::format("{}: the pre-tokenizer is {}; supported are qwen35 and qwen2", file,
-                    foretoken::quoted(name)));
+    throw UnsupportedError(fmt::format(
+        "{}: the pre-tokenizer (tokenizer.ggml.pre) is {}; supported are qwen35 and qwen2", file,
+        foretoken::quoted(name)));
   }
   const std::string pattern = with_white_space(expression);
   int error = 0;

@@ -40,6 +40,7 @@ class Reader {
   }
 
   const gguf::Metadata& metadata() const { return file_.metadata(); }
+  const std::string& path() const { return file_.path(); }
 
  private:
   const gguf::File& file_;
@@ -100,9 +101,9 @@ void read_rope(const Reader& reader, Config& config) {
   const auto scaling = metadata.find_string(Reader::key("rope.scaling.type"));
   if (scaling && *scaling != "none") {
     throw UnsupportedError(
-        fmt::format("key '{}' asks for '{}' scaling, which this engine does not "
+        fmt::format("{}: key '{}' asks for '{}' scaling, which this engine does not "
                     "do; use a file without rope scaling",
-                    Reader::key("rope.scaling.type"), *scaling));
+                    reader.path(), Reader::key("rope.scaling.type"), *scaling));
   }
   // Files of other writers hold three sections, llama.cpp's hold four with a zero.
   const auto sections = metadata.find_i32_array(Reader::key("rope.dimension_sections"));
