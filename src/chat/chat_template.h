@@ -47,6 +47,8 @@ class ChatTemplate {
   explicit ChatTemplate(std::string source);
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ChatTemplate(const ChatTemplate&) = delete;
+  ChatTemplate& operator=(const ChatTemplate&) = delete;
   ~ChatTemplate();
 
   /// The template used for files that carry none: models/tiny/chat_template.jinja, compiled in.

@@ -60,6 +60,8 @@ class ReplyParser {
   explicit ReplyParser(ReplyParserOptions options);
   ReplyParser(ReplyParser&&) noexcept;
   ReplyParser& operator=(ReplyParser&&) noexcept;
+  ReplyParser(const ReplyParser&) = delete;
+  ReplyParser& operator=(const ReplyParser&) = delete;
   ~ReplyParser();
 
   /// Takes the next piece of text. Pieces of whole UTF-8 characters give events of whole

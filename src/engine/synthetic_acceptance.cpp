@@ -101,6 +101,7 @@ SyntheticAcceptance SyntheticAcceptance::parse_length(std::string_view text, int
   // The ends are exact: never and always.
   const double a = length == 1.0 ? 0.0 : length == n_max + 1.0 ? 1.0 : 0.5 * (low + high);
   std::vector<double> rates;
+  rates.reserve(static_cast<std::size_t>(n_max));
   for (int i = 0; i < n_max; ++i) rates.push_back(i == 0 ? a : rates.back() * a);
   return {std::move(rates), seed};
 }

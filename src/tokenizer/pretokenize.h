@@ -32,6 +32,8 @@ class PreTokenizer {
     explicit Matcher(const PreTokenizer& pre_tokenizer);
     Matcher(Matcher&&) noexcept;
     Matcher& operator=(Matcher&&) noexcept;
+    Matcher(const Matcher&) = delete;
+    Matcher& operator=(const Matcher&) = delete;
     ~Matcher();
 
     /// Length of the piece of `text` (valid UTF-8) that starts at `pos`; at least 1. Requires
@@ -51,6 +53,9 @@ class PreTokenizer {
   /// Throws UnsupportedError, naming `file`, for an unknown name.
   PreTokenizer(std::string_view name, std::string_view file);
   PreTokenizer(PreTokenizer&&) noexcept;
+  PreTokenizer(const PreTokenizer&) = delete;
+  PreTokenizer& operator=(const PreTokenizer&) = delete;
+  PreTokenizer& operator=(PreTokenizer&&) = delete;
   ~PreTokenizer();
 
  private:

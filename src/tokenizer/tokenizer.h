@@ -59,6 +59,8 @@ class Tokenizer {
   explicit Tokenizer(const Vocabulary& vocabulary);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
   ~Tokenizer();
 
   /// Ids of `text`; nothing is added in front or behind. Text is normalised to NFC. Bytes that are

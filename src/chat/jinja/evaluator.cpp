@@ -110,7 +110,7 @@ Evaluator::Flow Evaluator::execute_node(const If& node) {
 
 ListPtr Evaluator::select_items(const For& node) {
   const Value iterable = evaluate(*node.iterable);
-  const ListPtr all = iterate(context_, iterable);
+  ListPtr all = iterate(context_, iterable);
   if (node.filter == nullptr) return all;
   std::vector<Value> selected;
   for (const Value& item : all->items) {

@@ -60,7 +60,7 @@ Value tojson(Evaluator& evaluator, const Value& input, const Arguments& argument
 
 Value to_int(Evaluator& evaluator, const Value& input, const Arguments& arguments) {
   const ArgumentReader args(evaluator.context(), arguments, "int", {"default"});
-  const Value fallback = args.find(0) != nullptr ? *args.find(0) : Value(Int{0});
+  Value fallback = args.find(0) != nullptr ? *args.find(0) : Value(Int{0});
   Int storage = 0;
   if (const Int* i = find_int(input, storage)) return *i;
   double number = 0;

@@ -49,6 +49,7 @@ std::vector<Value> sorted_by(Context& context, const std::vector<Value>& items,
     return reverse ? less(context, keys[b], keys[a]) : less(context, keys[a], keys[b]);
   });
   std::vector<Value> sorted;
+  sorted.reserve(order.size());
   for (const std::size_t i : order) sorted.push_back(items[i]);
   return sorted;
 }

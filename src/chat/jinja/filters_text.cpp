@@ -22,6 +22,7 @@ class Input {
   }
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
+  ~Input() = default;
   const Text& operator*() const { return *text_; }
 
  private:

@@ -133,7 +133,7 @@ class Parser {
     while (true) {
       Body body = parse_body({"elif", "else", "endif"});
       const bool was_else = condition == nullptr;
-      statement.branches.push_back({std::move(condition), std::move(body)});
+      statement.branches.push_back({std::exchange(condition, nullptr), std::move(body)});
       const Position at = tokens_.at();
       const std::string tag = take_tag();
       if (tag == "elif" && !was_else) {

@@ -133,6 +133,7 @@ std::string_view Value::type_name() const {
       data_);
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the entries are moved out one by one.
 DictPtr Dict::make(Context& context, std::vector<std::pair<Value, Value>> entries) {
   context.charge_bytes(sizeof(Dict) + entries.size() * 2 * sizeof(std::pair<Value, Value>));
   auto dict = std::make_shared<Dict>();

@@ -30,6 +30,7 @@ struct Loop;
 struct Namespace;
 
 /// Wide enough for every integer that JSON may carry; Python's have no bound.
+// NOLINTNEXTLINE(modernize-use-using): __extension__ may stand before a typedef only.
 __extension__ typedef __int128 Int;
 
 /// `name` says what was looked up, for error texts; it points into the template's syntax tree.

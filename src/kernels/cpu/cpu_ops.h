@@ -21,6 +21,8 @@ class CpuOps final : public Ops {
  public:
   /// `pool` must outlive the object. Requires a level from available_cpu_levels().
   CpuOps(ThreadPool& pool, CpuLevel level);
+  CpuOps(const CpuOps&) = delete;
+  CpuOps& operator=(const CpuOps&) = delete;
   ~CpuOps() override;
 
   std::string_view name() const override { return name_; }

@@ -19,6 +19,7 @@
 namespace foretoken::kernels {
 namespace {
 
+// NOLINTNEXTLINE(misc-definitions-in-headers): each instruction set has its own, on purpose.
 constexpr std::size_t kLanes = kStateStrip;
 
 template <class V>
