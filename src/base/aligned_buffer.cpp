@@ -33,4 +33,10 @@ void PageMemory::discard() {
   if (data_ != nullptr) madvise(data_, size_bytes_, MADV_DONTNEED);
 }
 
+void PageMemory::prefer_large_pages() {
+#if defined(MADV_HUGEPAGE)
+  if (data_ != nullptr) madvise(data_, size_bytes_, MADV_HUGEPAGE);
+#endif
+}
+
 }  // namespace foretoken

@@ -28,6 +28,9 @@ class PageMemory {
   std::byte* data() const { return data_; }
   std::size_t size_bytes() const { return size_bytes_; }
   void discard();
+  /// Asks for large pages, which suits memory that is written once and then streamed. A wish: no
+  /// effect where the system has none to give. To be said before the memory is touched.
+  void prefer_large_pages();
 
  private:
   void swap(PageMemory& other) noexcept {
@@ -66,6 +69,7 @@ class AlignedBuffer {
     if (count > size_) *this = AlignedBuffer(count);
   }
   void discard() { memory_.discard(); }
+  void prefer_large_pages() { memory_.prefer_large_pages(); }
 
  private:
   // A product that does not fit becomes the largest size, which the system refuses.

@@ -20,6 +20,7 @@ class CpuMatrix final : public Matrix {
         layout_(layout_of(source.type)),
         shape_(packed_shape(layout_, source.rows, source.cols)),
         data_(static_cast<std::size_t>(shape_.n_groups) * shape_.group_bytes) {
+    data_.prefer_large_pages();
     constexpr int kGrain = 4;
     pool.parallel_for(shape_.n_groups, kGrain, [&](int begin, int end, int) {
       pack_groups(source, layout_, begin, end, data_.data());

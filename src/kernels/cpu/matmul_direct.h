@@ -19,14 +19,15 @@ namespace {
 template <class V, class F, int kWidth, int g>
 [[gnu::always_inline]] inline void add_super_group(const typename F::Tile& tile, int slice,
                                                    const std::int8_t* q, const std::int32_t* starts,
-                                                   typename V::Ints* total) {
+                                                   typename V::Floats* total) {
   constexpr int kParts = 32 / F::kGroup;
   constexpr int kSteps = 8 / kParts;
   typename V::Bytes codes[8];
   F::template decode<V, g>(tile, slice, codes);
   unroll<kParts>([&](auto part) [[gnu::always_inline]] {
     constexpr int kPart = decltype(part)::value;
-    const typename V::Ints scale = F::template scale<V>(tile, kParts * g + kPart, slice);
+    const typename V::Floats scale =
+        V::to_floats(F::template scale<V>(tile, kParts * g + kPart, slice));
     unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
       constexpr int c = decltype(column)::value;
       typename V::Sum sum = V::template start_sum<F::kMaxCode>(
@@ -36,7 +37,8 @@ template <class V, class F, int kWidth, int g>
         V::template add_products<F::kMaxCode, j>(sum, codes[kSteps * kPart + j],
                                                  q + 4 * (kWidth * (kSteps * kPart + j) + c));
       });
-      total[c] = V::multiply_add(V::template finish_sum<F::kMaxCode, kSteps>(sum), scale, total[c]);
+      total[c] = V::multiply_add(V::to_floats(V::template finish_sum<F::kMaxCode, kSteps>(sum)),
+                                 scale, total[c]);
     });
   });
 }
@@ -52,8 +54,8 @@ void multiply_super_slice(const typename F::Tile* tile, int n_tiles, int slice,
   typename V::Floats y[kWidth];
   for (int c = 0; c < kWidth; ++c) y[c] = V::zero_floats();
   for (int b = 0; b < n_tiles; ++b, ++tile) {
-    typename V::Ints total[kWidth];
-    for (int c = 0; c < kWidth; ++c) total[c] = V::zero_ints();
+    typename V::Floats total[kWidth];
+    for (int c = 0; c < kWidth; ++c) total[c] = V::zero_floats();
     unroll<8>([&](auto group) [[gnu::always_inline]] {
       constexpr int g = decltype(group)::value;
       if (slice == 0) prefetch_part<typename F::Tile, 8, g>(tile);
@@ -62,21 +64,21 @@ void multiply_super_slice(const typename F::Tile* tile, int n_tiles, int slice,
     });
     const typename V::Floats scale = F::template d<V>(*tile, slice);
     for (int c = 0; c < kWidth; ++c) {
-      y[c] = V::multiply_add(V::to_floats(total[c]), V::multiply(scale, V::broadcast_float(d + c)),
-                             y[c]);
+      y[c] = V::multiply_add(total[c], V::multiply(scale, V::broadcast_float(d + c)), y[c]);
     }
     if constexpr (F::kHasMins) {
-      for (int c = 0; c < kWidth; ++c) total[c] = V::zero_ints();
+      typename V::Ints mins_total[kWidth];
+      for (int c = 0; c < kWidth; ++c) mins_total[c] = V::zero_ints();
       for (int pair = 0; pair < kPairs; ++pair) {
         const typename V::Ints mins = F::template mins<V>(*tile, pair, slice);
         for (int c = 0; c < kWidth; ++c) {
-          total[c] = V::add_pair_products(total[c], mins,
-                                          V::broadcast_int(correction + pair * kWidth + c));
+          mins_total[c] = V::add_pair_products(mins_total[c], mins,
+                                               V::broadcast_int(correction + pair * kWidth + c));
         }
       }
       const typename V::Floats min_scale = F::template dmin<V>(*tile, slice);
       for (int c = 0; c < kWidth; ++c) {
-        y[c] = V::subtract_product(y[c], V::to_floats(total[c]),
+        y[c] = V::subtract_product(y[c], V::to_floats(mins_total[c]),
                                    V::multiply(min_scale, V::broadcast_float(d + c)));
       }
     }
@@ -129,24 +131,33 @@ void multiply_small_slice(const typename F::Tile* tile, int n_tiles, int slice,
 template <class V, class F, int kWidth>
 void multiply_float_slice(const typename F::Tile* tile, int n_tiles, int slice, const float* x,
                           float* out, std::ptrdiff_t out_stride) {
-  typename V::Floats y[4][kWidth];
-  for (auto& of_residue : y) {
-    for (int c = 0; c < kWidth; ++c) of_residue[c] = V::zero_floats();
-  }
+  // Four arrays, not one of two dimensions: GCC 12 keeps larger ones in memory.
+  typename V::Floats y0[kWidth];
+  typename V::Floats y1[kWidth];
+  typename V::Floats y2[kWidth];
+  typename V::Floats y3[kWidth];
+  unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+    constexpr int c = decltype(column)::value;
+    y0[c] = y1[c] = y2[c] = y3[c] = V::zero_floats();
+  });
   for (int b = 0; b < n_tiles; ++b, ++tile, x += 4 * kWidth) {
     if (slice == 0) prefetch_part<typename F::Tile, 1, 0>(tile);
-    unroll<4>([&](auto residue) [[gnu::always_inline]] {
-      constexpr int k = decltype(residue)::value;
+    const auto add_column = [&](int k, typename V::Floats(&y)[kWidth]) [[gnu::always_inline]] {
       const typename V::Floats w = F::template load<V>(*tile, k, slice);
       unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
         constexpr int c = decltype(column)::value;
-        y[k][c] = V::multiply_add(w, V::broadcast_float(x + k * kWidth + c), y[k][c]);
+        y[c] = V::multiply_add(w, V::broadcast_float(x + k * kWidth + c), y[c]);
       });
-    });
+    };
+    add_column(0, y0);
+    add_column(1, y1);
+    add_column(2, y2);
+    add_column(3, y3);
   }
-  for (int c = 0; c < kWidth; ++c) {
-    V::store(out + c * out_stride, V::add(V::add(y[0][c], y[1][c]), V::add(y[2][c], y[3][c])));
-  }
+  unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+    constexpr int c = decltype(column)::value;
+    V::store(out + c * out_stride, V::add(V::add(y0[c], y1[c]), V::add(y2[c], y3[c])));
+  });
 }
 
 /// Every strip times every row group, one row group after the other: the second

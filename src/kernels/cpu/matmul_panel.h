@@ -19,7 +19,7 @@ struct alignas(64) SuperPanel {
   static constexpr int kGroup = kGroupColumns;
   static constexpr bool kHasMins = kMins;
   std::uint8_t codes[64][64];
-  std::int32_t scales[256 / kGroup][16];
+  float scales[256 / kGroup][16];
   std::int32_t mins[kHasMins ? 128 / kGroup : 1][16];
   float d[16];
   float dmin[16];
@@ -56,7 +56,7 @@ void decode_tile(const typename F::Tile& tile, SuperPanelOf<F>& panel) {
       for (int j = 0; j < 8; ++j) V::store_bytes(panel.codes[8 * g + j] + 4 * slice, codes[j]);
     });
     for (int g = 0; g < kGroups; ++g) {
-      V::store_ints(panel.scales[g] + slice, F::template scale<V>(tile, g, slice));
+      V::store(panel.scales[g] + slice, V::to_floats(F::template scale<V>(tile, g, slice)));
     }
     V::store(panel.d + slice, F::template d<V>(tile, slice));
     if constexpr (F::kHasMins) {
@@ -150,9 +150,9 @@ void multiply_panel(const SuperPanel<kGroup, kHasMins>* panel, int panel_stride,
   for (int b = 0; b < n_tiles; ++b) {
     const SuperPanel<kGroup, kHasMins>* tiles[kRowGroups];
     for (int r = 0; r < kRowGroups; ++r) tiles[r] = panel + r * panel_stride + b;
-    typename V::Ints total[kRowGroups][kWidth];
+    typename V::Floats total[kRowGroups][kWidth];
     unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
-      total[decltype(i)::value / kWidth][decltype(i)::value % kWidth] = V::zero_ints();
+      total[decltype(i)::value / kWidth][decltype(i)::value % kWidth] = V::zero_floats();
     });
     for (int g = 0; g < kGroups; ++g, q += 4 * kSteps * kWidth) {
       typename V::Sum sums[kRowGroups][kWidth];
@@ -174,16 +174,17 @@ void multiply_panel(const SuperPanel<kGroup, kHasMins>* panel, int panel_stride,
       unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
         constexpr int r = decltype(i)::value / kWidth;
         constexpr int c = decltype(i)::value % kWidth;
-        total[r][c] = V::multiply_add(V::template finish_sum<kMaxCode, kSteps>(sums[r][c]),
-                                      V::load_ints(tiles[r]->scales[g] + slice), total[r][c]);
+        total[r][c] =
+            V::multiply_add(V::to_floats(V::template finish_sum<kMaxCode, kSteps>(sums[r][c])),
+                            V::load(tiles[r]->scales[g] + slice), total[r][c]);
       });
     }
     unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
       constexpr int r = decltype(i)::value / kWidth;
       constexpr int c = decltype(i)::value % kWidth;
       y.at[r][c] = V::multiply_add(
-          V::to_floats(total[r][c]),
-          V::multiply(V::load(tiles[r]->d + slice), V::broadcast_float(d + c)), y.at[r][c]);
+          total[r][c], V::multiply(V::load(tiles[r]->d + slice), V::broadcast_float(d + c)),
+          y.at[r][c]);
     });
     if constexpr (kHasMins) subtract_mins<V>(tiles, slice, d, correction, y);
     d += kWidth;

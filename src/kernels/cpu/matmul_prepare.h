@@ -46,22 +46,26 @@ void rms_norm_row(const float* x, const float* norm, float eps, int width, float
   for (; k < width; ++k) y[k] = x[k] * scale * norm[k];
 }
 
-/// Quantizes kCount values (a multiple of 16) with one scale d = max|x| / 127, codes
-/// round-to-nearest-even(x / d). Codes go to column c (q points at it) of a strip of w.
+/// Blocks whose largest magnitude is below this count as zeros, so that 127 / max stays finite.
+inline constexpr float kSmallestMax = 0x1p-100F;
+
+/// Quantizes kCount values (a multiple of 16) with one scale: d = max|x| / 127, codes
+/// round-to-nearest-even(x * (127 / max|x|)). Codes go to column c (q points at it) of a strip of
+/// w.
 template <class V, int kCount>
 void quantize_block(const float* x, int w, std::int8_t* q, float* d, std::int8_t* codes) {
   using S = typename V::Simd;
   typename S::F largest = S::zero();
   for (int k = 0; k < kCount; k += 16) largest = S::max(S::abs(S::load(x + k)), largest);
-  const float scale = S::largest(largest) / 127.0F;
-  *d = scale;
-  // A scale that underflows to zero stands for a block of zeros; d is then 0 and codes do not
-  // matter, but they must stay in range.
-  const typename S::F divisor = S::set(scale > 0.0F ? scale : 1.0F);
+  const float max = S::largest(largest);
+  const bool is_zero = max < kSmallestMax;
+  *d = is_zero ? 0.0F : max / 127.0F;
+  const typename S::F factor = S::set(is_zero ? 0.0F : 127.0F / max);
+  // The product may round to just above 127.
   const typename S::F limit = S::set(127.0F);
   const typename S::F minus_limit = S::set(-127.0F);
   for (int k = 0; k < kCount; k += 16) {
-    const typename S::F v = S::div(S::load(x + k), divisor);
+    const typename S::F v = S::mul(S::load(x + k), factor);
     V::store_i8(codes + k, S::max(S::min(v, limit), minus_limit));
   }
   for (int k = 0; k < kCount; k += 4) std::memcpy(q + k * w, codes + k, 4);

@@ -97,6 +97,20 @@ struct SumsOfStrip {
   }
 };
 
+// [w][width] to [width padded to 4][w].
+void interleave(const float* x, int width, int w, float* out) {
+  constexpr int kBlock = 256;  // columns whose lines stay in the first-level cache
+  for (int first = 0; first < width; first += kBlock) {
+    const int last = std::min(first + kBlock, width);
+    for (int c = 0; c < w; ++c) {
+      const float* row = x + size(c) * size(width);
+      for (int k = first; k < last; ++k) out[size(k) * size(w) + size(c)] = row[k];
+    }
+  }
+  const std::size_t padded = size(padded_cols(ActivationKind::Float, width));
+  std::fill(out + size(width) * size(w), out + padded * size(w), 0.0F);
+}
+
 }  // namespace
 
 Strips cut_into_strips(int n, int max_width) {
@@ -129,7 +143,9 @@ void MatmulScratch::prepare(const Rows& in, std::span<const Layout> layouts,
   wants_correction_[static_cast<std::size_t>(Correction::None)] = false;
   grow(in.n, in.width);
   if (rows_.size() < size(pool.size())) rows_.resize(size(pool.size()));
-  for (AlignedBuffer<float>& row : rows_) row.grow_to(size(in.width));
+  for (AlignedBuffer<float>& rows : rows_) {
+    rows.grow_to(size(in.width) * size(table.strip_columns));
+  }
   // A few tokens are prepared faster than other threads are woken.
   constexpr int kSerialTokens = 4;
   const int grain = in.n <= kSerialTokens ? strips_.count : 1;
@@ -162,34 +178,35 @@ void MatmulScratch::grow(int n, int width) {
   }
 }
 
-void MatmulScratch::prepare_strip(const Rows& in, const MatmulTable& table, int strip, float* row) {
+void MatmulScratch::prepare_strip(const Rows& in, const MatmulTable& table, int strip,
+                                  float* rows) {
   const int begin = strip_begin(strips_, strip);
   const int w = strip_width(strips_, strip);
-  const std::size_t float_cols = size(padded_cols(ActivationKind::Float, in.width));
-  const std::size_t super_cols = size(padded_cols(ActivationKind::Super, in.width));
-  const std::size_t small_cols = size(padded_cols(ActivationKind::Small, in.width));
-  for (int c = 0; c < w; ++c) {
-    const float* x = in.x + size(begin + c) * size(in.width);
-    if (in.norm != nullptr) {
-      table.rms_norm(x, in.norm, in.eps, in.width, row);
-      x = row;
+  const float* x = in.x + size(begin) * size(in.width);  // [w][width]
+  if (in.norm != nullptr) {
+    for (int c = 0; c < w; ++c) {
+      const std::size_t start = size(c) * size(in.width);
+      table.rms_norm(x + start, in.norm, in.eps, in.width, rows + start);
     }
-    if (wants_kind_[static_cast<std::size_t>(ActivationKind::Float)]) {
-      float* out = floats_in_.data() + size(begin) * float_cols + c;
-      for (std::size_t k = 0; k < float_cols; ++k) {
-        out[k * size(w)] = k < size(in.width) ? x[k] : 0.0F;
-      }
-    }
-    if (wants_kind_[static_cast<std::size_t>(ActivationKind::Super)]) {
-      const std::size_t start = size(begin) * super_cols;
-      table.quantize_super(x, in.width, w, super_.q.data() + start + 4 * c,
-                           super_.d.data() + start / 256 + c,
+    x = rows;
+  }
+  if (wants_kind_[static_cast<std::size_t>(ActivationKind::Float)]) {
+    const std::size_t cols = size(padded_cols(ActivationKind::Float, in.width));
+    interleave(x, in.width, w, floats_in_.data() + size(begin) * cols);
+  }
+  if (wants_kind_[static_cast<std::size_t>(ActivationKind::Super)]) {
+    const std::size_t start = size(begin) * size(padded_cols(ActivationKind::Super, in.width));
+    for (int c = 0; c < w; ++c) {
+      table.quantize_super(x + size(c) * size(in.width), in.width, w,
+                           super_.q.data() + start + 4 * c, super_.d.data() + start / 256 + c,
                            super_.sums.data() + start / kSuperGroup + c);
     }
-    if (wants_kind_[static_cast<std::size_t>(ActivationKind::Small)]) {
-      const std::size_t start = size(begin) * small_cols;
-      table.quantize_small(x, in.width, w, small_.q.data() + start + 4 * c,
-                           small_.d.data() + start / 32 + c,
+  }
+  if (wants_kind_[static_cast<std::size_t>(ActivationKind::Small)]) {
+    const std::size_t start = size(begin) * size(padded_cols(ActivationKind::Small, in.width));
+    for (int c = 0; c < w; ++c) {
+      table.quantize_small(x + size(c) * size(in.width), in.width, w,
+                           small_.q.data() + start + 4 * c, small_.d.data() + start / 32 + c,
                            small_.sums.data() + start / kSmallGroup + c);
     }
   }

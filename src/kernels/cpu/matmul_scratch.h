@@ -53,7 +53,7 @@ class MatmulScratch {
     AlignedBuffer<std::int32_t> sums;
   };
   void grow(int n, int width);
-  void prepare_strip(const Rows& in, const MatmulTable& table, int strip, float* row);
+  void prepare_strip(const Rows& in, const MatmulTable& table, int strip, float* rows);
   void correct_strip(Correction correction, int strip);
 
   Strips strips_{};
