@@ -19,7 +19,6 @@
 namespace foretoken::kernels {
 namespace {
 
-// NOLINTNEXTLINE(misc-definitions-in-headers): each instruction set has its own, on purpose.
 constexpr std::size_t kLanes = kStateStrip;
 
 template <class V>
