@@ -25,6 +25,6 @@ endforeach()
 if(FORETOKEN_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   foreach(isa avx2 avx512 avx512_vnni)
     set_property(SOURCE ${cpu}/isa_${isa}.cpp TARGET_DIRECTORY foretoken_kernels APPEND PROPERTY
-      COMPILE_OPTIONS -fno-sanitize=undefined -g0 "SHELL:--param asan-instrumentation-with-call-threshold=0")
+      COMPILE_OPTIONS -fno-sanitize=undefined -g0 --param=asan-instrumentation-with-call-threshold=0)
   endforeach()
 endif()
