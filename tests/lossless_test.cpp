@@ -30,8 +30,9 @@ std::unique_ptr<Engine> load(const std::string& name, int n_threads) {
 
 std::vector<std::vector<TokenId>> prompts() {
   std::vector<std::vector<TokenId>> out;
-  for (const auto& task : testing::read_goldens("../acceptance/paw.json")) {
-    out.push_back(task.at("prompts").at(0).get<std::vector<TokenId>>());
+  const auto tasks = testing::read_goldens("../acceptance/paw.json");
+  for (std::size_t i = 0; i < tasks.size(); i += testing::kPromptStep) {
+    out.push_back(tasks[i].at("prompts").at(0).get<std::vector<TokenId>>());
   }
   std::mt19937 random(1);
   for (int i = 0; i < 4; ++i) {  // noise: the drafts are mostly wrong there
@@ -82,7 +83,8 @@ TEST(Lossless, GreedyTextIsTheSameAtEveryDepth) {
       accepted += got.stats.accepted;
     }
   }
-  EXPECT_GT(accepted, 1000) << "drafts must have been accepted for this to mean anything";
+  EXPECT_GT(accepted, testing::kSanitized ? 300 : 1000)
+      << "drafts must have been accepted for this to mean anything";
 }
 
 TEST(Lossless, GreedyTextIsTheSameForEveryKvType) {
@@ -230,7 +232,7 @@ void expect_same_law(const std::map<std::vector<TokenId>, int>& a,
 TEST(Lossless, SampledTextHasTheSameLaw) {
   const auto engine = load(kModel, 2);
   const auto all = prompts();
-  constexpr int kRuns = 1500;
+  constexpr int kRuns = testing::kSanitized ? 300 : 1500;
   for (const float temperature : {0.6F, 1.0F}) {
     // Noise: many continuations are likely, and drafts are sometimes right.
     const auto& prompt = all.back();

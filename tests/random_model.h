@@ -155,7 +155,7 @@ inline void write_random_model(const RandomModel& m, const std::string& path) {
       std::memcpy(bytes.data(), values.data(), bytes.size());
     } else {
       bytes = kernels::testing::random_matrix(type, static_cast<int>(rows), static_cast<int>(cols),
-                                              random())
+                                              static_cast<std::uint32_t>(random()))
                   .bytes;
     }
     storage.push_back(std::move(bytes));

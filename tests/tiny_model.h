@@ -15,6 +15,15 @@
 
 namespace foretoken::testing {
 
+// Sanitized programs are ten times slower: they walk the same paths on a part of the prompts.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+/// Every how manieth prompt a test over many prompts takes.
+inline constexpr std::size_t kPromptStep = kSanitized ? 6 : 1;
+
 inline std::string source_path(const std::string& relative) {
   return std::string(FORETOKEN_SOURCE_DIR) + "/" + relative;
 }
