@@ -1,7 +1,6 @@
-// Matrix products of the CPU backend: each call prepares the activations once,
-// then runs one parallel region over the row groups of all matrices. A thread
-// computes whole row groups into its workspace and copies (or adds, or joins by
-// SwiGLU) the result to the caller's rows.
+// Matrix products of the CPU backend: each call prepares the activations once, then runs one
+// parallel region over the row groups of all matrices. A thread computes whole row groups into its
+// workspace and copies (or adds, or joins by SwiGLU) the result to the caller's rows.
 #include <algorithm>
 #include <array>
 
@@ -45,9 +44,8 @@ const CpuMatrix& as_cpu(const Matrix& matrix) {
   return static_cast<const CpuMatrix&>(matrix);  // made by our own pack(), as ops.h demands
 }
 
-// Row groups that a thread takes at a time: enough pieces to even out unequal
-// threads, but a few neighbours, so that prefetching past the end of one row
-// group fetches the next.
+// Row groups that a thread takes at a time: enough pieces to even out unequal threads, but a few
+// neighbours, so that prefetching past the end of one row group fetches the next.
 int groups_per_piece(int n, int n_groups, int n_threads) {
   if (n > kDirectColumns) return kPanelGroups;
   return std::clamp(n_groups / (8 * n_threads), 1, 8);

@@ -1,6 +1,6 @@
-// The vocabulary of the quantized matrix products, AVX2: eight weight rows in
-// one register, so a row group is two slices. dot_scalar.h states what each
-// name means; dot_avx512.h says how the 16-bit sums are kept from saturating.
+// The vocabulary of the quantized matrix products, AVX2: eight weight rows in one register, so a
+// row group is two slices. dot_scalar.h states what each name means; dot_avx512.h says how the
+// 16-bit sums are kept from saturating.
 #pragma once
 
 #include <immintrin.h>
@@ -20,6 +20,7 @@ struct DotAvx2 {
   static constexpr int kStripColumns = 6;
   static constexpr int kPanelRowGroups = 1;
   static constexpr bool kSaturates = true;
+  static constexpr bool kIsLatencyBound = false;
   using Bytes = __m256i;
   using Ints = __m256i;
   using Floats = __m256;

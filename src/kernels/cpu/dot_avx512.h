@@ -1,10 +1,8 @@
-// The vocabulary of the quantized matrix products, AVX-512 without VNNI:
-// sixteen weight rows in one register. dot_scalar.h states what each name
-// means.
+// The vocabulary of the quantized matrix products, AVX-512 without VNNI: sixteen weight rows in one
+// register. dot_scalar.h states what each name means.
 //
-// Products of bytes are summed in pairs in 16 bits (vpmaddubsw), which
-// saturates; sums are therefore widened before 32767 can be reached, as the
-// largest code tells.
+// Products of bytes are summed in pairs in 16 bits (vpmaddubsw), which saturates; sums are
+// therefore widened before 32767 can be reached, as the largest code tells.
 #pragma once
 
 #include <immintrin.h>
@@ -24,6 +22,7 @@ struct DotAvx512 {
   static constexpr int kStripColumns = 6;
   static constexpr int kPanelRowGroups = 1;
   static constexpr bool kSaturates = true;
+  static constexpr bool kIsLatencyBound = false;
   using Bytes = __m512i;
   using Ints = __m512i;
   using Floats = __m512;
@@ -80,8 +79,7 @@ struct DotAvx512 {
   static void add_products(Sum& sum, Bytes codes, const std::int8_t* activations) {
     const Bytes a = broadcast(activations);
     if constexpr (kMaxCode == 255) {
-      // |code - 128| times the activation with the code's sign: at most 2 * 128
-      // * 127 a pair.
+      // |code - 128| times the activation with the code's sign: at most 2 * 128 * 127 a pair.
       const Bytes weights = _mm512_xor_si512(codes, _mm512_set1_epi8(static_cast<char>(0x80)));
       const __mmask64 negative = _mm512_movepi8_mask(weights);
       const Bytes signed_a = _mm512_mask_sub_epi8(a, negative, zero_ints(), a);
@@ -121,8 +119,7 @@ struct DotAvx512 {
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats subtract_product(Floats c, Floats a, Floats b) { return _mm512_fnmadd_ps(a, b, c); }
 
-  /// Sixteen values, already within -127 .. 127, rounded to nearest (ties to
-  /// even).
+  /// Sixteen values, already within -127 .. 127, rounded to nearest (ties to even).
   static void store_i8(std::int8_t* p, Avx512::F x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
   }

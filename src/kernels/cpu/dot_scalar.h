@@ -1,11 +1,9 @@
-// The vocabulary in which the matrix products are written, as plain loops: the
-// definition of each name, and the level of processors without AVX2. A slice is
-// kRows rows of a row group; the other levels keep the same arrays in
-// registers.
+// The vocabulary in which the matrix products are written, as plain loops: the definition of each
+// name, and the level of processors without AVX2. A slice is kRows rows of a row group; the other
+// levels keep the same arrays in registers.
 //
-// Bytes are 4 columns of kRows rows (weight_layout.h), Ints and Floats one
-// number per row. The loops over rows are kept out of line: the templates
-// unroll their callers dozens of times.
+// Bytes are 4 columns of kRows rows (weight_layout.h), Ints and Floats one number per row. The
+// loops over rows are kept out of line: the templates unroll their callers dozens of times.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +17,12 @@ namespace foretoken::kernels {
 namespace {
 
 struct DotScalar {
-  using Simd = Scalar;                       ///< sixteen floats, for norms and conversions
-  static constexpr int kRows = 16;           ///< rows of a slice
-  static constexpr int kStripColumns = 1;    ///< tokens of the widest strip
-  static constexpr int kPanelRowGroups = 1;  ///< row groups multiplied together from a panel
-  static constexpr bool kSaturates = false;  ///< dot products depend on the largest code
+  using Simd = Scalar;                            ///< sixteen floats, for norms and conversions
+  static constexpr int kRows = 16;                ///< rows of a slice
+  static constexpr int kStripColumns = 1;         ///< tokens of the widest strip
+  static constexpr int kPanelRowGroups = 1;       ///< row groups multiplied together from a panel
+  static constexpr bool kSaturates = false;       ///< dot products depend on the largest code
+  static constexpr bool kIsLatencyBound = false;  ///< a dot product waits for itself
   struct Bytes {
     std::uint8_t at[4 * kRows];
   };
@@ -95,11 +94,10 @@ struct DotScalar {
     });
   }
 
-  /// Dot products of codes 0 .. kMaxCode with signed activations: start (the
-  /// correction for the code's offset), then steps 0, 1, 2 ... in order, then
-  /// finish. kMaxCode = 255 says that the offset is 128 and that start is -128
-  /// times the sum of the activations; a level may then work with code - 128
-  /// and ignore start. Exact.
+  /// Dot products of codes 0 .. kMaxCode with signed activations: start (the correction for the
+  /// code's offset), then steps 0, 1, 2 ... in order, then finish. kMaxCode = 255 says that the
+  /// offset is 128 and that start is -128 times the sum of the activations; a level may then work
+  /// with code - 128 and ignore start. Exact.
   template <int kMaxCode>
   static Sum start_sum(Ints start) {
     return start;
@@ -146,12 +144,10 @@ struct DotScalar {
     return each([&](int i) { return c.at[i] - a.at[i] * b.at[i]; });
   }
 
-  /// Sixteen values, already within -127 .. 127, rounded to nearest (ties to
-  /// even).
+  /// Sixteen values, already within -127 .. 127, rounded to nearest (ties to even).
   static void store_i8(std::int8_t* p, Scalar::F x) {
     for (int i = 0; i < 16; ++i) {
-      // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
-      // NaN gives some code.
+      // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. NaN gives some code.
       const float shifted = x.lane[i] + 0x1.8p23F;
       std::int32_t bits;
       std::memcpy(&bits, &shifted, sizeof(bits));

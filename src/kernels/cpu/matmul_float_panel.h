@@ -1,7 +1,6 @@
-// Products of float matrices with many tokens: as matmul_panel.h, with panels
-// of f32. An output element has four sums, by column mod 4 (matmul_direct.h).
-// Two of them at a time make a register tile; between panels all four wait in
-// memory, behind the panel.
+// Products of float matrices with many tokens: as matmul_panel.h, with panels of f32. An output
+// element has four sums, by column mod 4 (matmul_direct.h). Two of them at a time make a register
+// tile; between panels all four wait in memory, behind the panel.
 #pragma once
 
 #include "kernels/cpu/matmul_strips.h"
@@ -13,24 +12,22 @@ inline constexpr int kFloatPanelTiles = 64;   // of 4 columns
 inline constexpr int kFloatPanelStrips = 20;  // tokens of up to six
 inline constexpr int kFloatPanelStride = kPanelGroups * kGroupRows;
 
-/// [tile][column mod 4][row groups x 16], then the waiting sums [column mod
-/// 4][token][rows].
+/// [tile][column mod 4][row groups x 16], then the waiting sums [column mod 4][token][rows].
 struct alignas(64) FloatPanel {
   float w[kFloatPanelTiles][4][kFloatPanelStride];
   float sums[4][kFloatPanelStrips * kMaxStripColumns][kFloatPanelStride];
 };
 static_assert(sizeof(FloatPanel) <= kPanelBytes);
 
-/// Columns k mod 4 in {kResidue, kResidue + 1} of one slice of the row groups
-/// times a strip. x: [4 * n_tiles][kWidth]; sums: of residue 0, at the strip's
-/// first token.
+/// Columns k mod 4 in {kResidue, kResidue + 1} of one slice of the row groups times a strip.
+/// x: [4 * n_tiles][kWidth]; sums: of residue 0, at the strip's first token.
 template <class V, int kWidth, int kResidue>
 void multiply_float_panel(const FloatPanel& panel, int n_tiles, int slice, const float* x,
                           float (*sums)[kFloatPanelStride], bool is_first) {
   constexpr int kRowGroups = V::kPanelRowGroups;
   constexpr std::ptrdiff_t kResidueStride = kFloatPanelStrips * kMaxStripColumns;
   typename V::Floats y[2][kRowGroups][kWidth];
-  unroll<2 * kRowGroups * kWidth>([&](auto index) [[gnu::always_inline]] {
+  unroll<2 * kRowGroups * kWidth>([&](auto index) __attribute__((always_inline)) {
     constexpr int i = decltype(index)::value;
     constexpr int k = i / (kRowGroups * kWidth);
     constexpr int r = i / kWidth % kRowGroups;
@@ -40,7 +37,7 @@ void multiply_float_panel(const FloatPanel& panel, int n_tiles, int slice, const
                      : V::load(sums[(kResidue + k) * kResidueStride + c] + kGroupRows * r + slice);
   });
   for (int b = 0; b < n_tiles; ++b, x += 4 * kWidth) {
-    unroll<2 * kRowGroups * kWidth>([&](auto index) [[gnu::always_inline]] {
+    unroll<2 * kRowGroups * kWidth>([&](auto index) __attribute__((always_inline)) {
       constexpr int i = decltype(index)::value;
       constexpr int k = i / (kRowGroups * kWidth);
       constexpr int r = i % kRowGroups;
@@ -49,7 +46,7 @@ void multiply_float_panel(const FloatPanel& panel, int n_tiles, int slice, const
                                    V::broadcast_float(x + (kResidue + k) * kWidth + c), y[k][r][c]);
     });
   }
-  unroll<2 * kRowGroups * kWidth>([&](auto index) [[gnu::always_inline]] {
+  unroll<2 * kRowGroups * kWidth>([&](auto index) __attribute__((always_inline)) {
     constexpr int i = decltype(index)::value;
     constexpr int k = i / (kRowGroups * kWidth);
     constexpr int r = i / kWidth % kRowGroups;

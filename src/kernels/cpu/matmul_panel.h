@@ -1,8 +1,7 @@
-// Products with many tokens (prefill): arithmetic-bound, so a few hundred
-// columns of one or two row groups are decoded once into a panel that stays in
-// the first-level cache, and every strip is multiplied with it before the next
-// columns are decoded. Sums between panels wait in the output: they are the
-// same f32 numbers that the direct kernels keep in registers, so the order of
+// Products with many tokens (prefill): arithmetic-bound, so a few hundred columns of one or two row
+// groups are decoded once into a panel that stays in the first-level cache, and every strip is
+// multiplied with it before the next columns are decoded. Sums between panels wait in the output:
+// they are the same f32 numbers that the direct kernels keep in registers, so the order of
 // operations (matmul_direct.h) and every bit of the result are the same.
 #pragma once
 
@@ -11,8 +10,7 @@
 namespace foretoken::kernels {
 namespace {
 
-/// One decoded tile of a super-block format: a byte per code, scales as
-/// integers.
+/// One decoded tile of a super-block format: a byte per code, scales as integers.
 template <int kGroupColumns, bool kMins>
 struct alignas(64) SuperPanel {
   static constexpr int kColumns = 256;
@@ -40,8 +38,8 @@ using SuperPanelOf = SuperPanel<F::kGroup, F::kHasMins>;
 template <class F>
 using SmallPanelOf = SmallPanel<F::kHasMins>;
 
-/// Formats whose panels are multiplied by the same code: where a level's dot
-/// products never saturate, the largest code does not matter.
+/// Formats whose panels are multiplied by the same code: where a level's dot products never
+/// saturate, the largest code does not matter.
 template <class V, class F>
 constexpr int kPanelMaxCode = V::kSaturates || F::kMaxCode == 255 ? F::kMaxCode : 127;
 
@@ -49,11 +47,12 @@ template <class V, class F>
 void decode_tile(const typename F::Tile& tile, SuperPanelOf<F>& panel) {
   constexpr int kGroups = 256 / F::kGroup;
   for (int slice = 0; slice < kGroupRows; slice += V::kRows) {
-    unroll<8>([&](auto group) [[gnu::always_inline]] {
+    unroll<8>([&](auto group) __attribute__((always_inline)) {
       constexpr int g = decltype(group)::value;
-      typename V::Bytes codes[8];
-      F::template decode<V, g>(tile, slice, codes);
-      for (int j = 0; j < 8; ++j) V::store_bytes(panel.codes[8 * g + j] + 4 * slice, codes[j]);
+      unroll<8>([&](auto vector) __attribute__((always_inline)) {
+        constexpr int j = decltype(vector)::value;
+        V::store_bytes(panel.codes[8 * g + j] + 4 * slice, F::template code<V, g, j>(tile, slice));
+      });
     });
     for (int g = 0; g < kGroups; ++g) {
       V::store(panel.scales[g] + slice, V::to_floats(F::template scale<V>(tile, g, slice)));
@@ -71,15 +70,18 @@ void decode_tile(const typename F::Tile& tile, SuperPanelOf<F>& panel) {
 template <class V, class F>
 void decode_tile(const typename F::Tile& tile, SmallPanelOf<F>& panel) {
   for (int slice = 0; slice < kGroupRows; slice += V::kRows) {
-    for (int block = 0; block < 2; ++block) {
-      typename V::Bytes codes[8];
-      F::template decode<V>(tile, block, slice, codes);
-      for (int j = 0; j < 8; ++j) V::store_bytes(panel.codes[block][j] + 4 * slice, codes[j]);
-      V::store(panel.d[block] + slice, F::template d<V>(tile, block, slice));
+    unroll<2>([&](auto index) __attribute__((always_inline)) {
+      constexpr int kBlock = decltype(index)::value;
+      unroll<8>([&](auto vector) __attribute__((always_inline)) {
+        constexpr int j = decltype(vector)::value;
+        V::store_bytes(panel.codes[kBlock][j] + 4 * slice,
+                       F::template code<V, kBlock, j>(tile, slice));
+      });
+      V::store(panel.d[kBlock] + slice, F::template d<V>(tile, kBlock, slice));
       if constexpr (F::kHasMins) {
-        V::store(panel.m[block] + slice, F::template m<V>(tile, block, slice));
+        V::store(panel.m[kBlock] + slice, F::template m<V>(tile, kBlock, slice));
       }
-    }
+    });
   }
 }
 
@@ -89,8 +91,8 @@ struct Sums {
   typename V::Floats at[kRowGroups][kWidth];
 
   [[gnu::always_inline]] void load(const float* out, std::ptrdiff_t stride, bool is_first) {
-    unroll<kRowGroups>([&](auto group) [[gnu::always_inline]] {
-      unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+    unroll<kRowGroups>([&](auto group) __attribute__((always_inline)) {
+      unroll<kWidth>([&](auto column) __attribute__((always_inline)) {
         constexpr int r = decltype(group)::value;
         constexpr int c = decltype(column)::value;
         at[r][c] = is_first ? V::zero_floats() : V::load(out + c * stride + kGroupRows * r);
@@ -98,8 +100,8 @@ struct Sums {
     });
   }
   [[gnu::always_inline]] void store(float* out, std::ptrdiff_t stride) const {
-    unroll<kRowGroups>([&](auto group) [[gnu::always_inline]] {
-      unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+    unroll<kRowGroups>([&](auto group) __attribute__((always_inline)) {
+      unroll<kWidth>([&](auto column) __attribute__((always_inline)) {
         constexpr int r = decltype(group)::value;
         constexpr int c = decltype(column)::value;
         V::store(out + c * stride + kGroupRows * r, at[r][c]);
@@ -113,22 +115,23 @@ template <class V, class Panel, int kRowGroups, int kWidth>
 [[gnu::always_inline]] inline void subtract_mins(const Panel* const (&tiles)[kRowGroups], int slice,
                                                  const float* d, const std::int32_t* pairs,
                                                  Sums<V, kRowGroups, kWidth>& y) {
-  unroll<kRowGroups>([&](auto group) [[gnu::always_inline]] {
+  unroll<kRowGroups>([&](auto group) __attribute__((always_inline)) {
     constexpr int r = decltype(group)::value;
     const Panel& tile = *tiles[r];
     typename V::Ints total[kWidth];
-    unroll<kWidth>([&](auto column)
-                       [[gnu::always_inline]] { total[decltype(column)::value] = V::zero_ints(); });
+    unroll<kWidth>([&](auto column) __attribute__((always_inline)) {
+      total[decltype(column)::value] = V::zero_ints();
+    });
     for (int pair = 0; pair < 128 / Panel::kGroup; ++pair) {
       const typename V::Ints mins = V::load_ints(tile.mins[pair] + slice);
-      unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+      unroll<kWidth>([&](auto column) __attribute__((always_inline)) {
         constexpr int c = decltype(column)::value;
         total[c] =
             V::add_pair_products(total[c], mins, V::broadcast_int(pairs + pair * kWidth + c));
       });
     }
     const typename V::Floats scale = V::load(tile.dmin + slice);
-    unroll<kWidth>([&](auto column) [[gnu::always_inline]] {
+    unroll<kWidth>([&](auto column) __attribute__((always_inline)) {
       constexpr int c = decltype(column)::value;
       y.at[r][c] = V::subtract_product(y.at[r][c], V::to_floats(total[c]),
                                        V::multiply(scale, V::broadcast_float(d + c)));
@@ -136,8 +139,8 @@ template <class V, class Panel, int kRowGroups, int kWidth>
   });
 }
 
-/// One slice of kRowGroups row groups times one strip over `n_tiles` decoded
-/// tiles. Row group r's tiles begin at panel + r * panel_stride.
+/// One slice of kRowGroups row groups times one strip over `n_tiles` decoded tiles. Row group r's
+/// tiles begin at panel + r * panel_stride.
 template <class V, int kMaxCode, int kWidth, int kGroup, bool kHasMins>
 void multiply_panel(const SuperPanel<kGroup, kHasMins>* panel, int panel_stride, int n_tiles,
                     int slice, const std::int8_t* q, const float* d, const std::int32_t* correction,
@@ -151,19 +154,19 @@ void multiply_panel(const SuperPanel<kGroup, kHasMins>* panel, int panel_stride,
     const SuperPanel<kGroup, kHasMins>* tiles[kRowGroups];
     for (int r = 0; r < kRowGroups; ++r) tiles[r] = panel + r * panel_stride + b;
     typename V::Floats total[kRowGroups][kWidth];
-    unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+    unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
       total[decltype(i)::value / kWidth][decltype(i)::value % kWidth] = V::zero_floats();
     });
     for (int g = 0; g < kGroups; ++g, q += 4 * kSteps * kWidth) {
       typename V::Sum sums[kRowGroups][kWidth];
-      unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+      unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
         constexpr int c = decltype(i)::value % kWidth;
         sums[decltype(i)::value / kWidth][c] = V::template start_sum<kMaxCode>(
             kHasMins ? V::zero_ints() : V::broadcast_int(correction + g * kWidth + c));
       });
-      unroll<kSteps>([&](auto step) [[gnu::always_inline]] {
+      unroll<kSteps>([&](auto step) __attribute__((always_inline)) {
         constexpr int j = decltype(step)::value;
-        unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+        unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
           constexpr int r = decltype(i)::value % kRowGroups;
           constexpr int c = decltype(i)::value / kRowGroups;
           V::template add_products<kMaxCode, j>(
@@ -171,7 +174,7 @@ void multiply_panel(const SuperPanel<kGroup, kHasMins>* panel, int panel_stride,
               q + 4 * (kWidth * j + c));
         });
       });
-      unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+      unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
         constexpr int r = decltype(i)::value / kWidth;
         constexpr int c = decltype(i)::value % kWidth;
         total[r][c] =
@@ -179,7 +182,7 @@ void multiply_panel(const SuperPanel<kGroup, kHasMins>* panel, int panel_stride,
                             V::load(tiles[r]->scales[g] + slice), total[r][c]);
       });
     }
-    unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+    unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
       constexpr int r = decltype(i)::value / kWidth;
       constexpr int c = decltype(i)::value % kWidth;
       y.at[r][c] = V::multiply_add(
@@ -204,14 +207,14 @@ void multiply_panel(const SmallPanel<kHasMins>* panel, int panel_stride, int n_t
     const SmallPanel<kHasMins>* tiles[kRowGroups];
     for (int r = 0; r < kRowGroups; ++r) tiles[r] = panel + r * panel_stride + b / 2;
     typename V::Sum sums[kRowGroups][kWidth];
-    unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+    unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
       constexpr int c = decltype(i)::value % kWidth;
       sums[decltype(i)::value / kWidth][c] = V::template start_sum<kMaxCode>(
           kHasMins ? V::zero_ints() : V::broadcast_int(correction + c));
     });
-    unroll<8>([&](auto step) [[gnu::always_inline]] {
+    unroll<8>([&](auto step) __attribute__((always_inline)) {
       constexpr int j = decltype(step)::value;
-      unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+      unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
         constexpr int r = decltype(i)::value % kRowGroups;
         constexpr int c = decltype(i)::value / kRowGroups;
         V::template add_products<kMaxCode, j>(sums[r][c],
@@ -219,7 +222,7 @@ void multiply_panel(const SmallPanel<kHasMins>* panel, int panel_stride, int n_t
                                               q + 4 * (kWidth * j + c));
       });
     });
-    unroll<kRowGroups * kWidth>([&](auto i) [[gnu::always_inline]] {
+    unroll<kRowGroups * kWidth>([&](auto i) __attribute__((always_inline)) {
       constexpr int r = decltype(i)::value / kWidth;
       constexpr int c = decltype(i)::value % kWidth;
       y.at[r][c] = V::multiply_add(
@@ -245,9 +248,8 @@ struct PerTile {
   int corrections;
 };
 
-/// V::kPanelRowGroups row groups times all strips, from one decoded panel after
-/// the other. A row group beyond the last is computed as a copy of the last,
-/// into the room that MatmulTask keeps.
+/// V::kPanelRowGroups row groups times all strips, from one decoded panel after the other. A row
+/// group beyond the last is computed as a copy of the last, into the room that MatmulTask keeps.
 template <class V, class F, class Panel>
 void multiply_row_groups(const MatmulTask& task, int first_group, PerTile per) {
   constexpr int kRowGroups = V::kPanelRowGroups;

@@ -1,5 +1,5 @@
-// What the product templates share: walking over strips of tokens, and turning
-// a strip's width into a template argument. See matmul_table.h for the shapes.
+// What the product templates share: walking over strips of tokens, and turning a strip's width into
+// a template argument. See matmul_table.h for the shapes.
 #pragma once
 
 #include <cstddef>
@@ -31,13 +31,11 @@ template <class V, int kWidth = V::kStripColumns, class Body>
   }
 }
 
-/// Streams of whole tiles outrun the hardware prefetchers, which stop at 4 KB
-/// pages.
+/// Streams of whole tiles outrun the hardware prefetchers, which stop at 4 KB pages.
 inline constexpr std::size_t kPrefetchBytes = 4096;
 
-/// Prefetches part `part` of `n_parts` of the bytes that lie kPrefetchBytes
-/// beyond a tile. The next row group follows in memory; beyond the end of a
-/// matrix a prefetch does nothing.
+/// Prefetches part `part` of `n_parts` of the bytes that lie kPrefetchBytes beyond a tile. The next
+/// row group follows in memory; beyond the end of a matrix a prefetch does nothing.
 template <class Tile, int kParts, int kPart>
 [[gnu::always_inline]] inline void prefetch_part(const Tile* tile) {
   constexpr std::size_t kLines = sizeof(Tile) / 64;

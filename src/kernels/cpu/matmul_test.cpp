@@ -30,7 +30,8 @@ constexpr double kEpsilon = 0x1p-24;  // half a unit in the last place of f32
 
 std::size_t size(int n) { return static_cast<std::size_t>(n); }
 
-// The rule of docs/kernels.md: blocks with d = max|x| / 127, codes round-half-even(x * (127 / max)).
+// The rule of docs/kernels.md: blocks with d = max|x| / 127, codes round-half-even(x * (127 /
+// max)).
 std::vector<double> documented_activations(Type type, const std::vector<float>& x) {
   std::vector<double> out(x.begin(), x.end());
   const ActivationKind kind = layout_info(layout_of(type)).kind;
@@ -340,6 +341,26 @@ TEST_P(CpuLevels, PackedWeightsAreHardlyLargerThanTheFile) {
     EXPECT_LE(static_cast<double>(matrix->size_bytes()),
               1.04 * static_cast<double>(source.bytes.size()))
         << quant::type_info(type).name;
+  }
+}
+
+TEST(MatmulLevels, VectorInstructionSetsAgreeBitForBit) {
+  constexpr int kRows = 33;
+  for (Type type : kTypes) {
+    const int block = quant::type_info(type).block_elements;
+    const RandomMatrix source = random_matrix(type, kRows, 768 / block * block, 101);
+    for (int n : {3, 20}) {
+      const std::vector<float> x = random_activations(size(n) * size(source.cols), 102);
+      std::vector<float> first;
+      for (CpuLevel level : available_cpu_levels()) {
+        if (level == CpuLevel::Scalar) continue;  // rounds products and sums separately
+        ThreadPool pool(1);
+        const auto ops = make_cpu_ops(pool, level);
+        const std::vector<float> y = project(*ops, *ops->pack(source.source()), x, n);
+        if (first.empty()) first = y;
+        EXPECT_EQ(y, first) << cpu_level_name(level) << " " << quant::type_info(type).name;
+      }
+    }
   }
 }
 
