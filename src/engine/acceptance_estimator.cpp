@@ -8,6 +8,7 @@ namespace {
 constexpr double kTallyDecay = 1.0 - 1.0 / 64.0;    ///< per entry: about the last 64 count
 constexpr double kRoundDecay = 1.0 - 1.0 / 1024.0;  ///< per round: unused tallies fade too
 constexpr double kPriorWeight = 4.0;                ///< entries the starting guess is worth
+constexpr double kPooledWeight = 2.0;               ///< promised hits before the pool is believed
 constexpr double kBucketWeight = 8.0;               ///< entries a bucket is worth to its cells
 constexpr double kExpectedAtStart = 0.7;            ///< middle of what published heads reach
 constexpr double kExpectedShare = 1.0 / 24.0;       ///< newest round's share in expected_
@@ -32,9 +33,14 @@ int AcceptanceEstimator::bucket_of(float confidence) {
   return std::min(static_cast<int>(std::min(confidence, 1.0F) * kBuckets), kBuckets - 1);
 }
 
+// What a confidence in this bucket says at face value.
+double AcceptanceEstimator::promise_of(int bucket) { return (bucket + 0.5) / kBuckets; }
+
 double AcceptanceEstimator::acceptance(float confidence, int position) const {
   const int b = bucket_of(confidence);
-  const double prior = (b + 0.5) / kBuckets;
+  // A head that keeps none of its promises is found out as a whole, not bucket by bucket.
+  const double trust = (pooled_hits_ + kPooledWeight) / (pooled_promise_ + kPooledWeight);
+  const double prior = std::min(promise_of(b) * trust, 1.0 - 0.5 / kBuckets);
   const Tally& all = bucket_[static_cast<std::size_t>(b)];
   const double of_bucket = (all.hits + kPriorWeight * prior) / (all.trials + kPriorWeight);
   const Tally& here = cell_[index_of(position)][static_cast<std::size_t>(b)];
@@ -47,6 +53,8 @@ double AcceptanceEstimator::expected_at(int position) const {
 
 void AcceptanceEstimator::record(float confidence, int position, bool kept) {
   const auto b = static_cast<std::size_t>(bucket_of(confidence));
+  pooled_hits_ = pooled_hits_ * kTallyDecay + (kept ? 1.0 : 0.0);
+  pooled_promise_ = pooled_promise_ * kTallyDecay + promise_of(bucket_of(confidence));
   bucket_[b].add(kept);
   cell_[index_of(position)][b].add(kept);
 }

@@ -41,8 +41,12 @@ class AcceptanceEstimator {
     void add(bool hit);
   };
   static int bucket_of(float confidence);
+  static double promise_of(int bucket);
   void record(float confidence, int position, bool kept);
 
+  // All positions and confidences together: outcomes, and what the confidences promised.
+  double pooled_hits_ = 0.0;
+  double pooled_promise_ = 0.0;
   std::array<Tally, kBuckets> bucket_;
   std::array<std::array<Tally, kBuckets>, kMaxDraftChain> cell_;
   std::array<double, kMaxDraftChain> expected_;

@@ -42,11 +42,25 @@ TEST(AcceptanceEstimator, SeparatesPositionsOnceTheyAreKnown) {
 }
 
 TEST(AcceptanceEstimator, DraftsNeverJudgedTellNothingAboutTheirBucket) {
-  AcceptanceEstimator estimator;
-  const double before = estimator.acceptance(0.55F, 1);
+  AcceptanceEstimator with_unjudged;
+  AcceptanceEstimator without;
   const std::vector<float> drafts = {0.9F, 0.55F, 0.55F};
-  for (int round = 0; round < 50; ++round) estimator.observe(drafts, 3, 0);
-  EXPECT_DOUBLE_EQ(estimator.acceptance(0.55F, 1), before);
+  const std::vector<float> judged = {0.9F};
+  for (int round = 0; round < 50; ++round) {
+    with_unjudged.observe(drafts, 3, 0);
+    without.observe(judged, 1, 0);
+  }
+  EXPECT_DOUBLE_EQ(with_unjudged.acceptance(0.55F, 1), without.acceptance(0.55F, 1));
+}
+
+TEST(AcceptanceEstimator, AUselessHeadIsFoundOutAcrossBuckets) {
+  AcceptanceEstimator estimator;
+  const double at_first = estimator.acceptance(0.6F, 0);
+  for (int round = 0; round < 12; ++round) {
+    const std::vector<float> one = {0.2F + 0.05F * static_cast<float>(round)};
+    estimator.observe(one, 1, 0);
+  }
+  EXPECT_LT(estimator.acceptance(0.97F, 0), 0.5 * at_first);
 }
 
 TEST(AcceptanceEstimator, UnusedPositionsDriftTowardsTheirNeighbour) {
