@@ -4,8 +4,9 @@
 // A cache of one layer is [n_kv_heads][n_tiles] tiles for keys and the same for values; tile t of
 // a head holds positions 16t .. 16t+15. With d = head_dim:
 //   F32, F16, BF16   keys [d][16], values [16][d]
-//   Q8_0             keys: f16 scale [d/32][16], i8 [d][16]; values: f16 scale [16][d/32], i8 [16][d]
-//   Q4_0             keys: f16 scale [d/32][16], u8 [d/2][16]; values: f16 scale [16][d/32], u8 [16][d/2]
+//   Q8_0             keys: f16 scale [d/32][16], i8 [d][16]; values: f16 scale [16][d/32], i8
+//   [16][d] Q4_0             keys: f16 scale [d/32][16], u8 [d/2][16]; values: f16 scale
+//   [16][d/32], u8 [16][d/2]
 // Q4_0 packs two dimensions a byte as the file format does: within a block of 32 dimensions, byte
 // j holds dimension j in its low and j+16 in its high nibble, value = (nibble - 8) * scale.
 // A tile therefore has 16 * row_bytes(type, d) bytes, whatever the type.
@@ -45,11 +46,13 @@ struct KvView {
 
   std::byte* key_tile(int head, int tile) const {
     return keys + (static_cast<std::size_t>(head) * static_cast<std::size_t>(n_tiles) +
-                   static_cast<std::size_t>(tile)) * kv_tile_bytes(key_type, head_dim);
+                   static_cast<std::size_t>(tile)) *
+                      kv_tile_bytes(key_type, head_dim);
   }
   std::byte* value_tile(int head, int tile) const {
     return values + (static_cast<std::size_t>(head) * static_cast<std::size_t>(n_tiles) +
-                     static_cast<std::size_t>(tile)) * kv_tile_bytes(value_type, head_dim);
+                     static_cast<std::size_t>(tile)) *
+                        kv_tile_bytes(value_type, head_dim);
   }
 };
 

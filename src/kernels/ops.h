@@ -39,7 +39,7 @@ class Matrix {
   virtual ~Matrix() = default;
   int rows() const { return rows_; }
   int cols() const { return cols_; }
-  quant::Type type() const { return type_; }  ///< of the file
+  quant::Type type() const { return type_; }   ///< of the file
   virtual std::size_t size_bytes() const = 0;  ///< memory held by this object
  private:
   int rows_;
@@ -50,7 +50,7 @@ class Matrix {
 /// Rows of activations, optionally RMS-normalised on the way in:
 ///   row <- row * (mean(row^2) + eps)^(-1/2) * norm     (no norm when null)
 struct Rows {
-  const float* x = nullptr;     ///< [n, width]
+  const float* x = nullptr;  ///< [n, width]
   int n = 0;
   int width = 0;
   const float* norm = nullptr;  ///< [width] or null
@@ -87,9 +87,9 @@ struct StoreKvArgs {
   const float* v = nullptr;       ///< [n, n_kv_heads, head_dim]
   const float* k_norm = nullptr;  ///< [head_dim]
   float eps = 0.0F;
-  RopeAngles rope;                ///< of these n tokens
+  RopeAngles rope;  ///< of these n tokens
   int n = 0;
-  int first_pos = 0;              ///< cache position of token 0
+  int first_pos = 0;  ///< cache position of token 0
   KvView kv;
 };
 
@@ -98,12 +98,12 @@ struct AttendArgs {
   const float* q_gate = nullptr;  ///< [n, n_heads, 2, head_dim]: per head query, then gate
   const float* q_norm = nullptr;  ///< [head_dim]
   float eps = 0.0F;
-  RopeAngles rope;                ///< of these n tokens
+  RopeAngles rope;  ///< of these n tokens
   int n = 0;
-  int first_pos = 0;              ///< query t sees cache positions 0 .. first_pos + t
-  int n_heads = 0;                ///< n_heads % kv.n_kv_heads == 0
+  int first_pos = 0;  ///< query t sees cache positions 0 .. first_pos + t
+  int n_heads = 0;    ///< n_heads % kv.n_kv_heads == 0
   KvView kv;
-  float* out = nullptr;           ///< [n, n_heads, head_dim]
+  float* out = nullptr;  ///< [n, n_heads, head_dim]
 };
 
 /// Arguments of `delta_net`.
@@ -124,7 +124,7 @@ struct DeltaNetArgs {
   bool commit = false;             ///< commit the n new tokens too; otherwise n <= kMaxPending and
                                    ///< they become the pending ones
   DeltaNetState state;
-  float* out = nullptr;            ///< [n, n_v_heads*d_v]
+  float* out = nullptr;  ///< [n, n_v_heads*d_v]
 };
 
 /// A backend. Thread-compatible; owns its scratch memory and borrows the pool.
@@ -158,9 +158,9 @@ class Ops {
   virtual void rms_norm(const Rows& in, float* out) = 0;
 
   /// k <- rope(rms_norm(k; k_norm)); k and v are rounded to the cache's types and stored at
-  /// first_pos .. first_pos + n - 1. Rounding: F16/BF16 to nearest even; Q8_0: d = max|x|/127 over 32
-  /// dimensions, stored as f16, q = round(x / d_unrounded) half away from zero; Q4_0 as the file format:
-  /// d = m/-8 with m the signed value of largest magnitude, q = min(15, trunc(x/d + 8.5)).
+  /// first_pos .. first_pos + n - 1. Rounding: F16/BF16 to nearest even; Q8_0: d = max|x|/127 over
+  /// 32 dimensions, stored as f16, q = round(x / d_unrounded) half away from zero; Q4_0 as the file
+  /// format: d = m/-8 with m the signed value of largest magnitude, q = min(15, trunc(x/d + 8.5)).
   virtual void store_kv(const StoreKvArgs& args) = 0;
 
   /// Gated softmax attention over the stored keys, which include those of the n new tokens.
