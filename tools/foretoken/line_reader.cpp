@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <filesystem>
 #include <string_view>
 
@@ -65,13 +66,13 @@ struct LineReader::State {
     return state.colours ? coloured : plain;
   }
 
-  static unsigned char on_interrupt(EditLine* editor, int) {
+  static unsigned char on_interrupt(EditLine* editor, wint_t) {
     of(editor).interrupted = true;
     return CC_EOF;
   }
 
   // The terminal's own suspend key is off while editing, with its interrupt key.
-  static unsigned char on_suspend(EditLine* editor, int) {
+  static unsigned char on_suspend(EditLine* editor, wint_t) {
     ::el_set(editor, EL_PREP_TERM, 0);
     ::kill(0, SIGTSTP);
     ::el_set(editor, EL_PREP_TERM, 1);
@@ -79,7 +80,7 @@ struct LineReader::State {
   }
 
   // Bracketed paste: what stands between two marks was pasted, line breaks included.
-  static unsigned char on_paste(EditLine* editor, int) {
+  static unsigned char on_paste(EditLine* editor, wint_t) {
     std::wstring text;
     wchar_t next = 0;
     while (!text.ends_with(kPasteEnd) && ::el_wgetc(editor, &next) == 1) {
@@ -92,9 +93,10 @@ struct LineReader::State {
   }
 
   void bind_keys() {
-    ::el_set(editor, EL_ADDFN, "foretoken-interrupt", "discard the line", on_interrupt);
-    ::el_set(editor, EL_ADDFN, "foretoken-suspend", "suspend the program", on_suspend);
-    ::el_set(editor, EL_ADDFN, "foretoken-paste", "insert pasted text", on_paste);
+    // The narrow el_set copies these names and never frees them.
+    ::el_wset(editor, EL_ADDFN, L"foretoken-interrupt", L"discard the line", on_interrupt);
+    ::el_wset(editor, EL_ADDFN, L"foretoken-suspend", L"suspend the program", on_suspend);
+    ::el_wset(editor, EL_ADDFN, L"foretoken-paste", L"insert pasted text", on_paste);
     ::el_set(editor, EL_SETTY, "-d", "-isig", nullptr);
     ::el_set(editor, EL_BIND, "^C", "foretoken-interrupt", nullptr);
     ::el_set(editor, EL_BIND, "^Z", "foretoken-suspend", nullptr);
