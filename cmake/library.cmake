@@ -41,6 +41,7 @@ function(foretoken_tests)
       add_executable(${name}_test ${tests})
       target_link_libraries(${name}_test PRIVATE foretoken_${name} foretoken_options
         GTest::gtest GTest::gmock GTest::gtest_main)
+      target_compile_options(${name}_test PRIVATE -O1)  # the tests' own speed does not matter
       target_compile_definitions(${name}_test PRIVATE
         FORETOKEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
       add_test(NAME ${name} COMMAND ${name}_test)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fuzz.sh [TARGET...]: runs every fuzz target (or those named) of build/fuzz for FUZZ_SECONDS
-# (default 60), as many at once as there are cores. Seeds are fuzz/corpus/NAME; what a run learns
+# (default 60), all at once. Seeds are fuzz/corpus/NAME; what a run learns
 # goes to build/fuzz/corpus/NAME, a crash to build/fuzz/crashes/NAME-*. Fails when any target does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,7 +37,7 @@ if [ ${#targets[@]} -eq 0 ]; then
   echo "fuzz: there are no targets" >&2
   exit 1
 fi
-echo "fuzz: ${#targets[@]} targets, $seconds s each, $(nproc) at once"
+echo "fuzz: ${#targets[@]} targets, $seconds s each, all at once"
 printf '%s\0' "${targets[@]}" |
-  xargs -0 -P "$(nproc)" -I{} bash -c 'fuzz_one "$1" || exit 1' _ {}
+  xargs -0 -P "${#targets[@]}" -I{} bash -c 'fuzz_one "$1" || exit 1' _ {}
 echo "fuzz: ${#targets[@]} targets passed"
