@@ -35,7 +35,8 @@ std::vector<std::vector<TokenId>> prompts() {
     out.push_back(tasks[i].at("prompts").at(0).get<std::vector<TokenId>>());
   }
   std::mt19937 random(1);
-  for (int i = 0; i < 4; ++i) {  // noise: the drafts are mostly wrong there
+  for (int i = 0; i < (testing::kSanitized ? 1 : 4);
+       ++i) {  // noise: the drafts are mostly wrong there
     std::vector<TokenId> noise(10 + random() % 100);
     for (TokenId& id : noise) id = static_cast<TokenId>(random() % 2000);
     out.push_back(noise);
@@ -52,7 +53,7 @@ struct Setting {
 };
 
 GenerateResult greedy(Engine& engine, const std::vector<TokenId>& prompt, const Setting& setting,
-                      int n = 48) {
+                      int n = testing::kSanitized ? 12 : 48) {
   engine::SessionOptions session_options;
   session_options.n_context = 512;
   session_options.kv_types = setting.kv;
@@ -83,7 +84,7 @@ TEST(Lossless, GreedyTextIsTheSameAtEveryDepth) {
       accepted += got.stats.accepted;
     }
   }
-  EXPECT_GT(accepted, testing::kSanitized ? 300 : 1000)
+  EXPECT_GT(accepted, testing::kSanitized ? 50 : 1000)
       << "drafts must have been accepted for this to mean anything";
 }
 
@@ -232,7 +233,7 @@ void expect_same_law(const std::map<std::vector<TokenId>, int>& a,
 TEST(Lossless, SampledTextHasTheSameLaw) {
   const auto engine = load(kModel, 2);
   const auto all = prompts();
-  constexpr int kRuns = testing::kSanitized ? 300 : 1500;
+  constexpr int kRuns = testing::kSanitized ? 200 : 1500;
   for (const float temperature : {0.6F, 1.0F}) {
     // Noise: many continuations are likely, and drafts are sometimes right.
     const auto& prompt = all.back();
