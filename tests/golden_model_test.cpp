@@ -120,7 +120,9 @@ TEST_P(GoldenFile, MatchesReference) {
   }
   std::sort(errors.begin(), errors.end());
   const double median = errors[errors.size() / 2];
-  if (!testing::kSanitized) EXPECT_LT(median, c.tolerance);
+  if (!testing::kSanitized) {
+    EXPECT_LT(median, c.tolerance);
+  }
   fmt::print("{}: relative error of the logits: median {:.2e}, worst {:.2e} (allowed {:.0e})\n",
              c.label, median, errors.back(), c.tolerance);
 }
