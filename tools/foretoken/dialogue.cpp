@@ -87,7 +87,7 @@ nlohmann::ordered_json Dialogue::messages() const {
   if (!options_.system.empty()) out.push_back({{"role", "system"}, {"content", options_.system}});
   for (const Turn& turn : turns_) {
     out.push_back({{"role", "user"}, {"content", turn.question}});
-    if (turn.answer.empty()) continue;  // the one to be answered now
+    if (turn.is_open()) continue;  // the one to be answered now
     nlohmann::ordered_json answer = {{"role", "assistant"}, {"content", turn.answer}};
     if (!turn.thinking.empty()) answer["reasoning_content"] = turn.thinking;
     out.push_back(std::move(answer));
@@ -143,7 +143,7 @@ ReplyReport Dialogue::say(const std::string& text, const InterruptScope& interru
   turns_.push_back({text, {}, {}});
   try {
     ReplyReport report = answer_last(interrupt, sink);
-    if (turns_.back().answer.empty()) turns_.pop_back();
+    if (turns_.back().is_open()) turns_.pop_back();
     return report;
   } catch (...) {
     turns_.pop_back();
@@ -157,7 +157,7 @@ ReplyReport Dialogue::answer_again(const InterruptScope& interrupt, const ReplyS
   turns_.back() = {before.question, {}, {}};
   try {
     ReplyReport report = answer_last(interrupt, sink);
-    if (turns_.back().answer.empty()) turns_.back() = before;
+    if (turns_.back().is_open()) turns_.back() = before;
     return report;
   } catch (...) {
     turns_.back() = before;

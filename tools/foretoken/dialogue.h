@@ -54,6 +54,8 @@ class Dialogue {
     std::string question;
     std::string thinking;
     std::string answer;
+    /// Nothing was said to it yet. A turn that only got thinking stays in the conversation.
+    bool is_open() const { return thinking.empty() && answer.empty(); }
   };
   ReplyReport answer_last(const InterruptScope& interrupt, const ReplySink& sink);
   nlohmann::ordered_json messages() const;

@@ -87,7 +87,7 @@ class Chat {
       const ReplyReport report = ask(interrupt, print_to(printer));
       printer.finish();
       total_.add(report);
-      if (!printer.has_answer()) print_note("no answer; this turn is forgotten");
+      if (!printer.has_answer()) print_note("no answer; /regen asks again");
       print_report(options_, report, session_.n_context());
       fmt::print("\n");
     } catch (const RequestError& error) {
