@@ -34,16 +34,7 @@ void MtpHead::store_pairs(const Pairs& pairs, const cache::KvCache& kv, Workspac
   const kernels::Rows in{w.x.data(), n, c.d_model, mtp_.layer.attn_norm.data(), c.eps};
   ops_.project(in, std::array{kernels::Projection{mixer.k.get(), w.k.data()},
                               kernels::Projection{mixer.v.get(), w.v.data()}});
-  kernels::StoreKvArgs store;
-  store.k = w.k.data();
-  store.v = w.v.data();
-  store.k_norm = mixer.k_norm.data();
-  store.eps = c.eps;
-  store.rope = w.rope.angles();
-  store.n = n;
-  store.first_pos = pairs.first_pos;
-  store.kv = kv.view(0);
-  ops_.store_kv(store);
+  store_keys_and_values(ops_, c, mtp_.layer, kv.view(0), pairs.first_pos, n, w);
 }
 
 void MtpHead::catch_up(const Pairs& pairs, const cache::KvCache& kv, Workspace& w) const {

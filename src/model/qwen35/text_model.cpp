@@ -61,6 +61,20 @@ Workspace::Workspace(const Config& c, int n)
       ffn(area(n, c.d_ff)),
       joined(area(n, 2 * c.d_model)) {}
 
+void store_keys_and_values(kernels::Ops& ops, const Config& config, const Layer& layer,
+                           const kernels::KvView& kv, int first_pos, int n, Workspace& w) {
+  kernels::StoreKvArgs store;
+  store.k = w.k.data();
+  store.v = w.v.data();
+  store.k_norm = layer.attention->k_norm.data();
+  store.eps = config.eps;
+  store.rope = w.rope.angles();
+  store.n = n;
+  store.first_pos = first_pos;
+  store.kv = kv;
+  ops.store_kv(store);
+}
+
 void attention_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
                      const kernels::KvView& kv, int first_pos, int n, Workspace& w) {
   const AttentionWeights& mixer = *layer.attention;
@@ -68,16 +82,7 @@ void attention_layer(kernels::Ops& ops, const Config& config, const Layer& layer
   ops.project(in, std::array{kernels::Projection{mixer.q.get(), w.wide.data()},
                              kernels::Projection{mixer.k.get(), w.k.data()},
                              kernels::Projection{mixer.v.get(), w.v.data()}});
-  kernels::StoreKvArgs store;
-  store.k = w.k.data();
-  store.v = w.v.data();
-  store.k_norm = mixer.k_norm.data();
-  store.eps = config.eps;
-  store.rope = w.rope.angles();
-  store.n = n;
-  store.first_pos = first_pos;
-  store.kv = kv;
-  ops.store_kv(store);
+  store_keys_and_values(ops, config, layer, kv, first_pos, n, w);
   kernels::AttendArgs attend;
   attend.q_gate = w.wide.data();
   attend.q_norm = mixer.q_norm.data();

@@ -65,6 +65,11 @@ class TextModel {
   kernels::Ops& ops_;
 };
 
+/// Normalises, rotates and stores workspace.k and workspace.v [n, n_kv_heads*head_dim] of an
+/// attention layer at first_pos, by workspace.rope.
+void store_keys_and_values(kernels::Ops& ops, const Config& config, const Layer& layer,
+                           const kernels::KvView& kv, int first_pos, int n, Workspace& workspace);
+
 /// Gated full attention of rows x [n, d_model] in place: stores their keys and values at first_pos,
 /// attends, adds to x. Shared by the trunk and the MTP head.
 void attention_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
