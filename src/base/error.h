@@ -43,4 +43,10 @@ class RequestError : public Error {
   using Error::Error;
 };
 
+/// The user asked for an end (Ctrl-C); nothing half done is left.
+class Cancelled : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace foretoken

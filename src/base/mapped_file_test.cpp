@@ -70,17 +70,5 @@ TEST_F(MappedFileTest, ReasonsAreTheSystems) {
   EXPECT_THAT(error_of(path_), HasSubstr("not a regular file"));  // and does not wait for a writer
 }
 
-TEST_F(MappedFileTest, UncommittedOutputLeavesNothing) {
-  const std::filesystem::path folder = path_ + "-dir";
-  std::filesystem::create_directory(folder);
-  {
-    OutputFile file((folder / "x").string());
-    file.write(std::vector<std::byte>(10));
-    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
-  }
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 0);
-  std::filesystem::remove(folder);
-}
-
 }  // namespace
 }  // namespace foretoken

@@ -1,5 +1,6 @@
-// A file that appears whole or not at all: written under a temporary name in the same folder,
-// synced, then renamed over the target.
+// A file that appears whole or not at all: written without a name in its folder (or, where the file
+// system cannot do that, under a temporary one), synced, then put under its own. A process killed
+// half-way leaves nothing.
 #pragma once
 
 #include <cstddef>
@@ -8,25 +9,38 @@
 
 namespace foretoken {
 
-/// Move-free owner of an unfinished output. Destroyed before commit(), it leaves no trace.
+/// Owner of an unfinished output. Destroyed before commit(), it leaves no trace.
 class OutputFile {
  public:
-  /// Creates the temporary file beside `path`. Throws IoError with the system's reason.
+  /// Creates the unfinished file beside `path`. Throws IoError with the system's reason.
   explicit OutputFile(const std::string& path);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   ~OutputFile();
 
-  /// Appends. Throws IoError (disk full, ...).
+  const std::string& path() const { return path_; }
+
+  /// Appends at the end of what write() wrote before. Throws IoError (disk full, ...).
   void write(std::span<const std::byte> bytes);
-  /// Syncs, renames onto the target, syncs the folder. Throws IoError; nothing may be called after.
+  /// Sets aside room for a file of `size` bytes, so that a full disk is noticed before the work and
+  /// not after it. Bytes never written are zeros. Throws IoError.
+  void reserve(std::size_t size);
+  /// Puts bytes at `offset`. Thread-safe for ranges that do not overlap. Throws IoError.
+  void write_at(std::size_t offset, std::span<const std::byte> bytes);
+  /// Copies `size` bytes at `source_offset` of an open file to `offset` inside the kernel, sharing
+  /// blocks where the file system can. Thread-safe like write_at. Throws IoError naming
+  /// `source_path` when that ends too early or cannot be read.
+  void copy_at(std::size_t offset, int source_fd, std::size_t source_offset, std::size_t size,
+               const std::string& source_path);
+  /// Syncs, puts the file under its name (replacing what was there), syncs the folder. Throws
+  /// IoError; nothing may be called after.
   void commit();
 
  private:
   [[noreturn]] void throw_io(const char* action, int error) const;
 
   std::string path_;
-  std::string temporary_;
+  std::string temporary_;  // empty while the file has no name
   int fd_ = -1;
 };
 

@@ -180,14 +180,19 @@ void Writer::add_tensor(std::string_view name, quant::Type type, std::span<const
                         Produce produce) {
   check_name(name, kMaxNameBytes, "tensor");
   const std::size_t size_bytes = checked_size(name, type, shape);
-  for (const Tensor& tensor : tensors_) {
-    if (tensor.name == name) {
-      throw RequestError(fmt::format("cannot write tensor {} twice", quoted(name)));
-    }
+  if (!names_.insert(std::string(name)).second) {
+    throw RequestError(fmt::format("cannot write tensor {} twice", quoted(name)));
   }
   while (shape.size() > 1 && shape.front() == 1) shape = shape.subspan(1);
   tensors_.push_back({std::string(name), type, std::vector<std::size_t>(shape.begin(), shape.end()),
                       size_bytes, std::move(produce)});
+}
+
+void Writer::declare_tensor(std::string_view name, quant::Type type,
+                            std::span<const std::size_t> shape) {
+  add_tensor(name, type, shape, [name = std::string(name)](const Sink&) {
+    throw RequestError(fmt::format("cannot write tensor {}: it was only declared", name));
+  });
 }
 
 void Writer::add_tensor(const File& file, const TensorInfo& tensor) {
@@ -215,6 +220,19 @@ std::vector<std::byte> Writer::encode_header() const {
     offset += tensor.size_bytes + padding(tensor.size_bytes);
   }
   out.resize(out.size() + padding(out.size()));
+  return out;
+}
+
+Writer::Layout Writer::layout() const {
+  Layout out;
+  out.header = encode_header();
+  std::size_t offset = out.header.size();
+  for (const Tensor& tensor : tensors_) {
+    out.offsets.push_back(offset);
+    out.sizes.push_back(tensor.size_bytes);
+    offset += tensor.size_bytes + padding(tensor.size_bytes);
+  }
+  out.file_bytes = offset;
   return out;
 }
 

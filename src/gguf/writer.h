@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,9 +55,20 @@ class Writer {
                   std::span<const std::byte> data);
   void add_tensor(std::string_view name, quant::Type type, std::span<const std::size_t> shape,
                   Produce produce);
+  /// Declares a tensor whose bytes somebody else puts at its place in the file; see layout(). With
+  /// one of these, write() and to_bytes() throw RequestError.
+  void declare_tensor(std::string_view name, quant::Type type, std::span<const std::size_t> shape);
   /// Appends a tensor of an open file, which must outlive write().
   void add_tensor(const File& file, const TensorInfo& tensor);
 
+  /// Where everything will be, for those who fill the file in an order of their own.
+  struct Layout {
+    std::vector<std::byte> header;     ///< with its padding: the first bytes of the file
+    std::vector<std::size_t> offsets;  ///< of each tensor, from the start of the file
+    std::vector<std::size_t> sizes;    ///< of each tensor, without padding (which is zeros)
+    std::size_t file_bytes = 0;        ///< the last tensor's padding included
+  };
+  Layout layout() const;
   /// The whole file in memory; for small ones.
   std::vector<std::byte> to_bytes() const;
   /// Writes to a temporary file beside `path`, syncs it and renames it, so that `path` is either
@@ -81,6 +93,7 @@ class Writer {
 
   std::vector<Value> values_;
   std::vector<Tensor> tensors_;
+  std::set<std::string, std::less<>> names_;  // of tensors_
 };
 
 }  // namespace foretoken::gguf
