@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,20 @@ struct FileTarget {
 /// stops the work: Cancelled is thrown and nothing is left.
 using WriteProgress = std::function<bool(std::size_t done, std::size_t total)>;
 
-/// Writes one tensor's bytes at `offset` of an output. Bytes that are of the target's type already
-/// are copied (by the kernel where they lie in one piece), all others are decoded and encoded.
-/// Throws FormatError naming tensor and row for numbers that are NaN or infinite where they must be
-/// encoded, IoError.
-void write_tensor(const TensorTarget& target, OutputFile& out, std::size_t offset,
+/// One place that a tensor's bytes go to.
+struct TensorOutput {
+  quant::Type type = quant::Type::F32;
+  std::span<const float> importance;  ///< [n_cols] or empty
+  OutputFile* file = nullptr;
+  std::size_t offset = 0;
+};
+
+/// Writes one tensor to any number of places, in a type of its own each (`release` makes all its
+/// files from one reading). Rows are read and decoded once, in slabs, and encoded for every output;
+/// outputs of the source's own type get its bytes as they are (copied by the kernel where they lie
+/// in one piece). Calls source.done() at the end. Throws FormatError naming tensor and row for
+/// numbers that are NaN or infinite where they must be encoded, IoError.
+void write_tensor(const TensorSource& source, std::span<const TensorOutput> outputs,
                   ThreadPool& pool);
 
 /// Writes a file; it appears whole under its name or not at all.
