@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "safetensors/file.h"
+#include "safetensors/index_json.h"
 
 namespace foretoken::safetensors {
 
@@ -48,6 +50,7 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
+  void index_tensors(const std::optional<WeightMap>& map);
 
   std::string folder_;
   std::vector<File> files_;
