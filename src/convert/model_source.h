@@ -37,7 +37,8 @@ struct TensorSource {
   std::function<void(std::size_t first, std::size_t n, std::byte* out)> copy_rows;
   /// Set when the whole tensor, as bytes of `type`, lies in one piece in a file.
   std::optional<FileRange> range;
-  /// Tells the system that the source's pages are no longer needed; may be empty.
+  /// Gives the system back the source's pages read so far, to be called between reads as often as
+  /// wanted; they stay readable. May be empty.
   std::function<void()> done;
 
   std::size_t n_cols() const { return shape.back(); }

@@ -28,8 +28,8 @@ struct FileTarget {
   std::vector<TensorTarget> tensors;
 };
 
-/// Called from the calling thread with the bytes of the target written so far and in all. False
-/// stops the work: Cancelled is thrown and nothing is left.
+/// Called from the calling thread, every few tens of milliseconds, with the bytes of the target
+/// written so far and in all. False stops the work: Cancelled is thrown and nothing is left.
 using WriteProgress = std::function<bool(std::size_t done, std::size_t total)>;
 
 /// One place that a tensor's bytes go to.
@@ -43,10 +43,12 @@ struct TensorOutput {
 /// Writes one tensor to any number of places, in a type of its own each (`release` makes all its
 /// files from one reading). Rows are read and decoded once, in slabs, and encoded for every output;
 /// outputs of the source's own type get its bytes as they are (copied by the kernel where they lie
-/// in one piece). Calls source.done() at the end. Throws FormatError naming tensor and row for
-/// numbers that are NaN or infinite where they must be encoded, IoError.
+/// in one piece). Calls source.done() now and then and at the end. `progress` counts the bytes of
+/// all outputs of this tensor. Throws FormatError naming tensor, row and column for numbers that
+/// are NaN, infinite or too large where they must be encoded, UnsupportedError for types without
+/// an encoder, IoError, Cancelled.
 void write_tensor(const TensorSource& source, std::span<const TensorOutput> outputs,
-                  ThreadPool& pool);
+                  ThreadPool& pool, const WriteProgress& progress = {});
 
 /// Writes a file; it appears whole under its name or not at all.
 void write_file(const FileTarget& target, ThreadPool& pool, const WriteProgress& progress = {});
