@@ -3,7 +3,11 @@
 # all are there. Asks for sudo only when something is missing and the caller is not root.
 set -euo pipefail
 list=$(dirname "$0")/debian-packages.txt
-mapfile -t wanted < <(sed 's/#.*//' "$list" | awk 'NF { print $1 }')
+wanted=()
+while read -r package program; do
+  if [ -n "$program" ] && command -v "$program" >/dev/null; then continue; fi
+  wanted+=("$package")
+done < <(sed 's/#.*//' "$list" | awk 'NF { print $1, $2 }')
 
 if ! command -v dpkg-query >/dev/null; then
   echo "setup: not a Debian system; make sure that these are installed under their local names:"
