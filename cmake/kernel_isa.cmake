@@ -1,6 +1,7 @@
-# Files of kernels/cpu that are compiled for one instruction set each. Only these files may see
-# those instructions; dispatch.cpp picks a table at run time.
+# Files of kernels/cpu and quant/encode that are compiled for one instruction set each. Only these
+# files may see those instructions; a table is picked at run time.
 set(cpu ${PROJECT_SOURCE_DIR}/src/kernels/cpu)
+set(encode ${PROJECT_SOURCE_DIR}/src/quant/encode)
 set(FORETOKEN_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
 set(FORETOKEN_AVX512_FLAGS ${FORETOKEN_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq
     -mprefer-vector-width=512)
@@ -17,16 +18,23 @@ foreach(isa AVX2 AVX512 AVX512_VNNI)
     set_source_files_properties(${cpu}/isa_${file}.cpp TARGET_DIRECTORY foretoken_kernels
       PROPERTIES COMPILE_OPTIONS "${FORETOKEN_${isa}_FLAGS}")
   endif()
+  if(EXISTS ${encode}/isa_${file}.cpp)
+    set_source_files_properties(${encode}/isa_${file}.cpp TARGET_DIRECTORY foretoken_quant
+      PROPERTIES COMPILE_OPTIONS "${FORETOKEN_${isa}_FLAGS}")
+  endif()
 endforeach()
 
-# Sanitized builds. Unrolled kernels with a check inlined at every load take GCC four minutes a file.
-# The templates are the same for all instruction sets, so isa_scalar.cpp gets every check, the AVX-512
-# VNNI file those for addresses, made by calls, and the other two files none.
+# Sanitized builds. Unrolled kernels with a check written out at every load take GCC minutes a file,
+# so checks of addresses are calls here. The templates are the same for all instruction sets: the
+# scalar file gets every check, the AVX-512 VNNI file those of addresses, the other two none.
 if(FORETOKEN_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(by_calls -g0 --param=asan-instrumentation-with-call-threshold=0)
+  set_property(SOURCE ${cpu}/isa_scalar.cpp TARGET_DIRECTORY foretoken_kernels APPEND PROPERTY
+    COMPILE_OPTIONS ${by_calls})
+  set_property(SOURCE ${cpu}/isa_avx512_vnni.cpp TARGET_DIRECTORY foretoken_kernels APPEND PROPERTY
+    COMPILE_OPTIONS -fno-sanitize=undefined ${by_calls})
   foreach(isa avx2 avx512)
     set_property(SOURCE ${cpu}/isa_${isa}.cpp TARGET_DIRECTORY foretoken_kernels APPEND PROPERTY
       COMPILE_OPTIONS -fno-sanitize=all -g0)
   endforeach()
-  set_property(SOURCE ${cpu}/isa_avx512_vnni.cpp TARGET_DIRECTORY foretoken_kernels APPEND PROPERTY
-    COMPILE_OPTIONS -fno-sanitize=undefined -g0 --param=asan-instrumentation-with-call-threshold=0)
 endif()

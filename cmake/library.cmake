@@ -1,9 +1,19 @@
+# What is compiled without optimisation when sanitized: it runs little, and GCC takes twice as long to
+# optimise code full of checks.
+set(FORETOKEN_COLD_LIBRARIES gguf chat eval safetensors convert release)
+function(foretoken_cold target)
+  if(FORETOKEN_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+endfunction()
+
 # foretoken_library(NAME [USES library...] [LINK target...])
 #
 # One folder src/NAME = one static library foretoken_NAME = one namespace. Every *.cpp below the
 # folder belongs to it, except *_test.cpp, which foretoken_tests() gathers into NAME_test.
 # Its headers are a file set, so that the target all_verify_interface_header_sets compiles each one
-# alone; those of kernels/cpu are not, being meant for files with instruction-set flags.
+# alone; those of kernels/cpu and quant/encode are not, being meant for files with instruction-set
+# flags.
 function(foretoken_library name)
   cmake_parse_arguments(arg "" "" "USES;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
@@ -12,13 +22,16 @@ function(foretoken_library name)
     add_library(foretoken_${name} STATIC ${sources})
     set(scope PUBLIC)
     target_link_libraries(foretoken_${name} PRIVATE foretoken_options)
+    if(name IN_LIST FORETOKEN_COLD_LIBRARIES)
+      foretoken_cold(foretoken_${name})
+    endif()
   else()
     add_library(foretoken_${name} INTERFACE)
     set(scope INTERFACE)
   endif()
   target_include_directories(foretoken_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.h)
-  list(FILTER headers EXCLUDE REGEX "/src/kernels/cpu/")
+  list(FILTER headers EXCLUDE REGEX "/src/(kernels/cpu|quant/encode)/")
   if(headers)
     target_sources(foretoken_${name} ${scope} FILE_SET HEADERS
       BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${headers})
@@ -42,6 +55,7 @@ function(foretoken_tests)
       target_link_libraries(${name}_test PRIVATE foretoken_${name} foretoken_options
         GTest::gtest GTest::gmock GTest::gtest_main)
       target_compile_options(${name}_test PRIVATE -O1)  # the tests' own speed does not matter
+      foretoken_cold(${name}_test)
       target_compile_definitions(${name}_test PRIVATE
         FORETOKEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
       add_test(NAME ${name} COMMAND ${name}_test)
