@@ -25,9 +25,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kPieceWeights = 2 * kWeightsPerStream;
-// Measured on Linux 6 with ext4: dd into a new file makes 0.4 GB/s in writes of 4 MiB and 4.6 GB/s
-// in writes of this size.
-constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 [[noreturn]] void throw_errno(const std::string& path, const char* action) {
   throw IoError(fmt::format("{}: cannot {}: {}", path, action, std::strerror(errno)));
@@ -47,8 +44,7 @@ class ShardFile {
 
   void write_at(std::size_t offset, std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
-      const std::size_t size = std::min(bytes.size(), kWriteBytes);
-      const ::ssize_t n = ::pwrite(fd_, bytes.data(), size, static_cast<::off_t>(offset));
+      const ::ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<::off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) throw_errno(path_, "write");
       offset += static_cast<std::size_t>(n);
