@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "program.h"
+#include "sanitized.h"
 
 namespace foretoken::tests {
 namespace {
@@ -54,6 +55,7 @@ TEST_P(RunOnEachModel, GreedyTextIsTheSameEachTimeAndWithDrafts) {
   EXPECT_EQ(answer({"--spec-type", "none"}), plain);
   EXPECT_EQ(answer({}), plain);
   for (const char* n : {"1", "3", "8"}) {
+    if (kSanitized && *n != '3') continue;
     EXPECT_EQ(answer({"--spec-type", "draft-mtp", "--spec-draft-n-max", n, "--spec-draft-fixed"}),
               plain)
         << n << " drafts";
@@ -293,13 +295,17 @@ TEST(Bench, JsonParsesAndCountsWhatWasTimed) {
   for (const auto& ns : json[1]["samples_ns"]) EXPECT_GT(ns.get<double>(), 0.0);
 }
 
+// Tokens of a timed text: few where every one is slow.
+const std::string kTimedTokens = kSanitized ? "4" : "24";
+
 TEST(Bench, MeasuresDraftingOnText) {
-  const Outcome outcome = bench({"-p", "0", "-n", "24", "-r", "1", "-o", "json", "--spec-type",
-                                 "draft-mtp", "--spec-draft-n-max", "0,2", "--spec-temp", "0"});
+  const Outcome outcome =
+      bench({"-p", "0", "-n", kTimedTokens, "-r", "1", "-o", "json", "--spec-type", "draft-mtp",
+             "--spec-draft-n-max", "0,2", "--spec-temp", "0"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto json = nlohmann::json::parse(outcome.out);
-  ASSERT_EQ(json.size(), 3U);  // tg24, then both lengths
-  EXPECT_EQ(json[1]["test"], "spec24 t0");
+  ASSERT_EQ(json.size(), 3U);  // generation, then both lengths
+  EXPECT_EQ(json[1]["test"], "spec" + kTimedTokens + " t0");
   EXPECT_EQ(json[1]["spec_drafted"], 0);
   EXPECT_EQ(json[2]["spec_n_max"], 2);
   EXPECT_GT(json[2]["spec_drafted"].get<int>(), 0);
@@ -309,7 +315,7 @@ TEST(Bench, MeasuresDraftingOnText) {
 
 TEST(Bench, SyntheticRatesDecideWhatIsAccepted) {
   const Outcome outcome =
-      bench({"-p", "0", "-n", "24", "-r", "1", "-o", "json", "--spec-type", "draft-mtp",
+      bench({"-p", "0", "-n", kTimedTokens, "-r", "1", "-o", "json", "--spec-type", "draft-mtp",
              "--spec-draft-n-max", "2", "--spec-synth-rates", "1,1", "--spec-temp", "0"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const auto json = nlohmann::json::parse(outcome.out);

@@ -78,13 +78,13 @@ TEST(Lossless, GreedyTextIsTheSameAtEveryDepth) {
   int accepted = 0;
   for (const auto& prompt : prompts()) {
     const auto expected = greedy(*engine, prompt, {});
-    for (int depth = 1; depth <= engine::kMaxDraftChain; ++depth) {
+    for (int depth = 1; depth <= engine::kMaxDraftChain; depth += testing::kSanitized ? 3 : 1) {
       const auto got = greedy(*engine, prompt, {.depth = depth, .kv = {}});
       ASSERT_EQ(got.tokens, expected.tokens) << "depth " << depth;
       accepted += got.stats.accepted;
     }
   }
-  EXPECT_GT(accepted, testing::kSanitized ? 50 : 1000)
+  EXPECT_GT(accepted, testing::kSanitized ? 20 : 1000)
       << "drafts must have been accepted for this to mean anything";
 }
 
@@ -106,7 +106,7 @@ TEST(Lossless, GreedyTextIsTheSameForEveryKvType) {
 TEST(Lossless, GreedyTextIsTheSameForEveryThreadCount) {
   const auto all = prompts();
   std::vector<std::vector<TokenId>> expected;
-  for (int n_threads = 1; n_threads <= 4; ++n_threads) {
+  for (int n_threads = 1; n_threads <= 4; n_threads += testing::kSanitized ? 2 : 1) {
     const auto engine = load(kModel, n_threads);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto plain = greedy(*engine, all[i], {}).tokens;
@@ -234,7 +234,7 @@ void expect_same_law(const std::map<std::vector<TokenId>, int>& a,
 TEST(Lossless, SampledTextHasTheSameLaw) {
   const auto engine = load(kModel, 2);
   const auto all = prompts();
-  constexpr int kRuns = testing::kSanitized ? 200 : 1500;
+  constexpr int kRuns = testing::kSanitized ? 40 : 1500;
   for (const float temperature : {0.6F, 1.0F}) {
     // Noise: many continuations are likely, and drafts are sometimes right.
     const auto& prompt = all.back();

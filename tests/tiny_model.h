@@ -12,15 +12,11 @@
 #include "base/token.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "sanitized.h"
 
 namespace foretoken::testing {
 
-// Sanitized programs are ten times slower: they walk the same paths on a part of the prompts.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
+using foretoken::kSanitized;
 /// Every how manieth prompt a test over many prompts takes.
 inline constexpr std::size_t kPromptStep = kSanitized ? 6 : 1;
 
