@@ -52,10 +52,16 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   ::fchmod(fd_, default_mode());
 }
 
+OutputFile::OutputFile(const std::string& path, const std::string& unfinished)
+    : path_(path), temporary_(unfinished), keep_(true) {
+  fd_ = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, default_mode());
+  if (fd_ < 0) throw_io("create", errno);
+}
+
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
   ::close(fd_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty() && !keep_) ::unlink(temporary_.c_str());
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {

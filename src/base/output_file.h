@@ -9,11 +9,16 @@
 
 namespace foretoken {
 
-/// Owner of an unfinished output. Destroyed before commit(), it leaves no trace.
+/// Owner of an unfinished output. Destroyed before commit(), it leaves no trace, unless it was made
+/// to be gone on with.
 class OutputFile {
  public:
   /// Creates the unfinished file beside `path`. Throws IoError with the system's reason.
   explicit OutputFile(const std::string& path);
+  /// An output that can be gone on with after an interruption: it is the file `unfinished` (on the
+  /// same file system; created when absent) until commit(), and stays that when this object is
+  /// destroyed before. Throws IoError.
+  OutputFile(const std::string& path, const std::string& unfinished);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   ~OutputFile();
@@ -41,6 +46,7 @@ class OutputFile {
 
   std::string path_;
   std::string temporary_;  // empty while the file has no name
+  bool keep_ = false;
   int fd_ = -1;
 };
 

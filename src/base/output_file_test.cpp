@@ -86,6 +86,20 @@ TEST_F(OutputFiles, LeaveNothingWhenTheProcessIsKilled) {
   EXPECT_EQ(n_files(), 0);
 }
 
+TEST_F(OutputFiles, CanBeGoneOnWith) {
+  {
+    OutputFile file(at("a"), at("a.part"));
+    file.write_at(0, bytes("first "));
+  }
+  EXPECT_TRUE(fs::exists(at("a.part")));
+  OutputFile file(at("a"), at("a.part"));
+  file.write_at(6, bytes("second"));
+  EXPECT_FALSE(fs::exists(at("a")));
+  file.commit();
+  EXPECT_EQ(content(at("a")), "first second");
+  EXPECT_EQ(n_files(), 1);
+}
+
 TEST_F(OutputFiles, TakePiecesFromSeveralThreads) {
   constexpr std::size_t kPieces = 64;
   const std::string piece(1000, 'x');
