@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 
@@ -26,12 +27,17 @@ std::unique_ptr<kernels::Ops> make_ops(ThreadPool& pool, const BackendChoice& ch
   return kernels::make_cpu_ops(pool, choice.level.value_or(kernels::available_cpu_levels().back()));
 }
 
+std::unique_ptr<kernels::Ops> make_ops(ThreadPool& pool, const EngineOptions& options) {
+  auto ops = make_ops(pool, options.backend);
+  return options.wrap_ops ? options.wrap_ops(std::move(ops)) : std::move(ops);
+}
+
 }  // namespace
 
 int available_cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 Engine::Engine(const EngineOptions& options)
-    : pool_(choose_threads(options.n_threads)), ops_(make_ops(pool_, options.backend)) {
+    : pool_(choose_threads(options.n_threads)), ops_(make_ops(pool_, options)) {
   gguf::File file = gguf::File::open(options.model_path);
   weights_.emplace(std::move(file), *ops_, pool_, options.progress);
   tokenizer_.emplace(tokenizer::Tokenizer::from_gguf(weights_->file()));

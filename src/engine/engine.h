@@ -3,6 +3,7 @@
 // it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,11 +23,16 @@ struct BackendChoice {
   std::optional<kernels::CpuLevel> level;
 };
 
+/// Puts another set of operations in front of the chosen one, which it owns and calls: for watching
+/// what passes through the model (eval/input_recorder.h). Returns what the engine shall use.
+using WrapOps = std::function<std::unique_ptr<kernels::Ops>(std::unique_ptr<kernels::Ops>)>;
+
 struct EngineOptions {
   std::string model_path;
   int n_threads = 0;  ///< 0: one per processor core available to this process
   BackendChoice backend;
   model::qwen35::LoadProgress progress;
+  WrapOps wrap_ops = {};  ///< empty: the operations themselves
 };
 
 class Engine {

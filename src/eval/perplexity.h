@@ -1,8 +1,6 @@
 // Perplexity of a text: how surprised the model is by each next token.
 //   perplexity = exp( - 1/N sum log p(x_t | x_<t) )
-// The text is cut into windows of the context's length; in each, only the second half is scored, so
-// that every scored token has at least half a window before it.
-// Source: the protocol of llama.cpp's llama-perplexity, so that figures compare.
+// Which tokens count is told in text_windows.h.
 #pragma once
 
 #include <functional>
@@ -20,14 +18,26 @@ struct Perplexity {
   int n_windows = 0;
 };
 
-/// Called after each window with (windows done, windows in all, result so far).
-using PerplexityProgress = std::function<void(int, int, const Perplexity&)>;
-
 /// Log-probability of `token` under logits [n_vocab], in double.
 double log_probability(std::span<const float> logits, TokenId token);
 
-/// Scores `tokens` in windows of session.n_context(). A text shorter than two windows is one window
-/// of which all but the first token count. Throws RequestError for fewer than two tokens.
+/// Running sums behind a perplexity.
+class PerplexitySums {
+ public:
+  void add(double log_p);
+  Perplexity result(int n_windows) const;
+
+ private:
+  double nll_ = 0.0;
+  double nll_squared_ = 0.0;
+  std::size_t n_ = 0;
+};
+
+/// Called after each window with (windows done, windows in all, result so far); false stops.
+using PerplexityProgress = std::function<bool(int, int, const Perplexity&)>;
+
+/// Scores `tokens` in windows of session.n_context(). Throws RequestError for fewer than two tokens
+/// or windows too short, Cancelled when `progress` says so.
 Perplexity measure_perplexity(engine::Session& session, std::span<const TokenId> tokens,
                               const PerplexityProgress& progress = {});
 

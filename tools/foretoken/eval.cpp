@@ -1,4 +1,5 @@
-// `foretoken eval`: numbers for comparing engines and files.
+// `foretoken eval`: numbers for comparing engines and files. Logits and ids are here; the measures
+// have files of their own (eval_*.cpp).
 #include <fmt/format.h>
 
 #include <memory>
@@ -8,7 +9,7 @@
 #include "command.h"
 #include "engine/generate.h"
 #include "eval/npy.h"
-#include "eval/perplexity.h"
+#include "eval_commands.h"
 #include "model_options.h"
 #include "progress_bar.h"
 #include "sampling_options.h"
@@ -127,40 +128,6 @@ struct Generate {
   }
 };
 
-struct PerplexityCommand {
-  ModelOptions model;
-  std::string file;
-  bool json = false;
-
-  int run() const {
-    const std::string text = read_text_file(file);
-    const auto engine = load_engine(model);
-    const std::vector<TokenId> ids = engine->tokenizer().encode(text, {.parse_special = false});
-    engine::SessionOptions options = session_options(model, *engine);
-    if (model.context == 0) options.n_context = 512;
-    options.use_mtp = false;
-    engine::Session session(*engine, options);
-    ProgressBar bar("scoring");
-    const eval::Perplexity result =
-        eval::measure_perplexity(session, ids, [&](int done, int total, const eval::Perplexity&) {
-          bar.update(static_cast<std::size_t>(done), static_cast<std::size_t>(total), "windows");
-        });
-    if (json) {
-      nlohmann::ordered_json out;
-      out["perplexity"] = result.value;
-      out["standard_error"] = result.standard_error;
-      out["scored_tokens"] = result.n_scored;
-      out["windows"] = result.n_windows;
-      out["context"] = session.n_context();
-      fmt::print("{}\n", out.dump());
-    } else {
-      fmt::print("perplexity {:.4f} +/- {:.4f} over {} tokens ({} windows of {})\n", result.value,
-                 result.standard_error, result.n_scored, result.n_windows, session.n_context());
-    }
-    return 0;
-  }
-};
-
 }  // namespace
 
 Run add_eval(CLI::App& app) {
@@ -194,15 +161,9 @@ Run add_eval(CLI::App& app) {
   add_speculation_options(*generate_app, generate->speculation, true);
   generate_app->callback([=] { *chosen = [=] { return generate->run(); }; });
 
-  CLI::App* perplexity_app =
-      app.add_subcommand("perplexity", "how surprised the model is by a text");
-  auto perplexity = std::make_shared<PerplexityCommand>();
-  add_model_options(*perplexity_app, perplexity->model);
-  perplexity_app->add_option("-f,--file", perplexity->file, "text to score; '-' for standard input")
-      ->required()
-      ->type_name("FILE");
-  perplexity_app->add_flag("--json", perplexity->json, "result as JSON");
-  perplexity_app->callback([=] { *chosen = [=] { return perplexity->run(); }; });
+  add_eval_perplexity(app, chosen);
+  add_eval_acceptance(app, chosen);
+  add_eval_kld(app, chosen);
 
   return [chosen] { return (*chosen)(); };
 }

@@ -26,6 +26,7 @@ const std::map<std::string_view, std::string_view> kSpellings = {
     {"-no-cnv", "--no-conversation"},
     {"-st", "--single-turn"},
     {"-oe", "--output-err"},
+    {"-ofreq", "--output-frequency"},
     {"-nmtp", "--no-mtp"},
     {"-mli", "--multiline-input"},
     {"--draft", "--spec-draft-n-max"},

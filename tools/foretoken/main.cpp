@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   add("run", "Answer a prompt, continue a text, or chat", tools::add_run);
   add("bench", "Speed of prompts, decoding and drafting, in llama-bench's table", tools::add_bench);
   add("eval", "Numbers for comparing engines and files: logits, text, perplexity", tools::add_eval);
+  add("imatrix", "Measure what goes into each weight, for quantizing well", tools::add_imatrix);
   add("inspect", "Show what is in a GGUF file", tools::add_inspect);
   add("tokenize", "Text to token ids and back", tools::add_tokenize);
 
@@ -42,6 +43,9 @@ int main(int argc, char** argv) {
   }
   try {
     return runs.at(app.get_subcommands().front())();
+  } catch (const Cancelled& cancelled) {
+    fmt::print(stderr, "foretoken: {}\n", cancelled.what());
+    return 130;
   } catch (const Error& error) {
     fmt::print(stderr, "foretoken: {}\n", error.what());
     return 1;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "progress_bar.h"
 
@@ -76,11 +78,13 @@ quant::Type parse_kv_type(const std::string& name) {
   return *type;
 }
 
-std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options) {
+std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options,
+                                            engine::WrapOps wrap_ops) {
   engine::EngineOptions engine_options;
   engine_options.model_path = options.model;
   engine_options.n_threads = options.threads;
   engine_options.backend = parse_backend(options.backend);
+  engine_options.wrap_ops = std::move(wrap_ops);
   ProgressBar bar("loading");
   engine_options.progress = [&](std::size_t done, std::size_t total) {
     bar.update_bytes(done, total);

@@ -25,7 +25,8 @@ struct ModelOptions {
 void add_model_options(CLI::App& app, ModelOptions& options);
 
 /// Loads the model, with a progress bar where standard error is a terminal.
-std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options);
+std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options,
+                                            engine::WrapOps wrap_ops = {});
 
 /// Session options as given; `context` 0 becomes the model's own.
 engine::SessionOptions session_options(const ModelOptions& options, const engine::Engine& engine);

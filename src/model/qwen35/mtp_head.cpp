@@ -60,6 +60,17 @@ void MtpHead::step(const Pairs& pairs, const cache::KvCache& kv, Workspace& w,
   ops_.rms_norm({w.x.data(), 1, c.d_model, mtp_.head_norm.data(), c.eps}, hidden_out);
 }
 
+void MtpHead::forward(const Pairs& pairs, const cache::KvCache& kv, Workspace& w,
+                      float* hidden_out) const {
+  const Config& c = weights_.config();
+  const int n = static_cast<int>(pairs.next_tokens.size());
+  w.rope.set(pairs.rope);
+  join(pairs, w);
+  attention_layer(ops_, c, mtp_.layer, kv.view(0), pairs.first_pos, n, w);
+  ffn_layer(ops_, c, mtp_.layer, n, w);
+  ops_.rms_norm({w.x.data(), n, c.d_model, mtp_.head_norm.data(), c.eps}, hidden_out);
+}
+
 void MtpHead::logits(const float* hidden, std::span<const kernels::RowRange> rows,
                      float* out) const {
   const kernels::Matrix& output = mtp_.own_output ? *mtp_.own_output : weights_.output();

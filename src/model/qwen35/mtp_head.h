@@ -41,6 +41,11 @@ class MtpHead {
   void step(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace,
             float* hidden_out) const;
 
+  /// The whole layer for all pairs, keys and values included: h' [n, d_model] of each. Drafting
+  /// never needs it (all but the last pair only feed the cache); measuring the head's inputs does.
+  void forward(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace,
+               float* hidden_out) const;
+
   /// Logits of one h' row for the given rows of the output matrix, in order of the ranges.
   void logits(const float* hidden, std::span<const kernels::RowRange> rows, float* out) const;
 
