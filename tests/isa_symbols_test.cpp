@@ -39,15 +39,19 @@ std::vector<Symbol> symbols_of(const std::string& object) {
   return symbols;
 }
 
+constexpr const char* kKernels = FORETOKEN_KERNEL_OBJECTS;
+constexpr const char* kQuant = FORETOKEN_QUANT_OBJECTS;
+
 struct IsaObject {
-  std::string file;   // isa_avx2.cpp
-  std::string types;  // the names that mark its own symbols
+  std::string objects;  // where its library's object files lie
+  std::string file;     // isa_avx2.cpp
+  std::string types;    // the names that mark its own symbols
+  std::string table;    // what it is there to define
 };
 
-// Object files of the kernels library whose source is `file`.
-std::vector<std::string> objects_of(const std::string& file) {
+// Object files below `objects` whose source is `file`.
+std::vector<std::string> objects_of(const std::string& objects, const std::string& file) {
   std::vector<std::string> found;
-  const std::filesystem::path objects = FORETOKEN_KERNEL_OBJECTS;
   if (!std::filesystem::exists(objects)) return found;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(objects)) {
     if (entry.path().filename() == file + ".o") found.push_back(entry.path().string());
@@ -64,11 +68,11 @@ constexpr bool kIsInstrumented = false;
 class IsaSymbols : public ::testing::TestWithParam<IsaObject> {};
 
 TEST_P(IsaSymbols, EveryWeakSymbolNamesItsInstructionSet) {
-  const std::vector<std::string> objects = objects_of(GetParam().file);
-  ASSERT_EQ(objects.size(), 1U) << "build the kernels library first";
+  const std::vector<std::string> objects = objects_of(GetParam().objects, GetParam().file);
+  ASSERT_EQ(objects.size(), 1U) << "build the libraries first";
   bool has_table = false;
   for (const Symbol& symbol : symbols_of(objects[0])) {
-    has_table = has_table || symbol.name.find("kMatmul" + GetParam().types) != std::string::npos;
+    has_table = has_table || symbol.name.find(GetParam().table) != std::string::npos;
     if (symbol.kind == 'W') {  // functions; weak data holds no instructions
       EXPECT_NE(symbol.name.find(GetParam().types), std::string::npos)
           << symbol.name << " could replace the same function of other files";
@@ -78,8 +82,8 @@ TEST_P(IsaSymbols, EveryWeakSymbolNamesItsInstructionSet) {
 }
 
 TEST_P(IsaSymbols, NothingRunsBeforeTheProcessorWasAsked) {
-  const std::vector<std::string> objects = objects_of(GetParam().file);
-  ASSERT_EQ(objects.size(), 1U) << "build the kernels library first";
+  const std::vector<std::string> objects = objects_of(GetParam().objects, GetParam().file);
+  ASSERT_EQ(objects.size(), 1U) << "build the libraries first";
   if (kIsInstrumented) GTEST_SKIP() << "instrumented objects start up by themselves";
   for (const Symbol& symbol : symbols_of(objects[0])) {
     EXPECT_EQ(symbol.name.find("_GLOBAL__sub_I"), std::string::npos)
@@ -88,7 +92,7 @@ TEST_P(IsaSymbols, NothingRunsBeforeTheProcessorWasAsked) {
 }
 
 TEST(IsaSymbolsCheck, FindsWeakSymbolsWhereThereAreSome) {
-  const std::vector<std::string> objects = objects_of("cpu_ops.cpp");
+  const std::vector<std::string> objects = objects_of(kKernels, "cpu_ops.cpp");
   ASSERT_EQ(objects.size(), 1U);
   int n_weak = 0;
   for (const Symbol& symbol : symbols_of(objects[0])) n_weak += symbol.kind == 'W' ? 1 : 0;
@@ -96,10 +100,16 @@ TEST(IsaSymbolsCheck, FindsWeakSymbolsWhereThereAreSome) {
 }
 
 #if defined(__x86_64__)
-INSTANTIATE_TEST_SUITE_P(Levels, IsaSymbols,
-                         ::testing::Values(IsaObject{"isa_avx2.cpp", "Avx2"},
-                                           IsaObject{"isa_avx512.cpp", "Avx512"},
-                                           IsaObject{"isa_avx512_vnni.cpp", "Avx512Vnni"}));
+INSTANTIATE_TEST_SUITE_P(
+    Kernels, IsaSymbols,
+    ::testing::Values(IsaObject{kKernels, "isa_avx2.cpp", "Avx2", "kMatmulAvx2"},
+                      IsaObject{kKernels, "isa_avx512.cpp", "Avx512", "kMatmulAvx512"},
+                      IsaObject{kKernels, "isa_avx512_vnni.cpp", "Avx512Vnni",
+                                "kMatmulAvx512Vnni"}));
+INSTANTIATE_TEST_SUITE_P(Encoders, IsaSymbols,
+                         ::testing::Values(IsaObject{kQuant, "isa_avx2.cpp", "Avx2", "kEncodeAvx2"},
+                                           IsaObject{kQuant, "isa_avx512.cpp", "Avx512",
+                                                     "kEncodeAvx512"}));
 #else
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(IsaSymbols);
 #endif

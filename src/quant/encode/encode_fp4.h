@@ -14,30 +14,51 @@
 namespace foretoken::quant {
 namespace {
 
-/// The first of the 16 codes whose value is nearest to x.
+/// Values of the codes 0..7 under a scale.
 template <class V>
-typename V::I nearest_fp4(typename V::F scale, typename V::F x) {
-  using F = typename V::F;
-  typename V::I code = V::set_int(0);
-  F least = V::abs(V::sub(V::mul(V::set(0.0F), scale), x));
-  for (int i = 1; i < 16; ++i) {
-    const F value = V::mul(V::set(static_cast<float>(kFp4Codebook[i])), scale);
-    const F error = V::abs(V::sub(value, x));
-    const auto better = V::less(error, least);
-    code = V::select_ints(better, V::set_int(i), code);
-    least = V::select(better, error, least);
+struct Fp4Values {
+  typename V::F of[8];
+};
+
+template <class V>
+Fp4Values<V> fp4_values(typename V::F scale) {
+  Fp4Values<V> values;
+  for (int i = 0; i < 8; ++i) {
+    values.of[i] = V::mul(V::set(static_cast<float>(kFp4Codebook[i])), scale);
   }
-  return code;
+  return values;
+}
+
+/// The first of the 16 codes whose value is nearest to x. A value on the other side of zero is
+/// never nearer than zero, so the search is one of |x| among the codes 0..7; code 8, minus zero,
+/// loses to 0.
+template <class V>
+typename V::I nearest_fp4(const Fp4Values<V>& values, typename V::F x) {
+  using F = typename V::F;
+  using I = typename V::I;
+  const F magnitude = V::abs(x);
+  I code = V::set_int(0);
+  F least = V::abs(V::sub(values.of[0], magnitude));
+  for (int i = 1; i < 8; ++i) {
+    const F error = V::abs(V::sub(values.of[i], magnitude));
+    code = V::select_ints(V::less(error, least), V::set_int(i), code);
+    least = V::min(error, least);
+  }
+  // The sign bit, moved to bit 3, where there is something to negate.
+  const I sign = V::and_ints(V::template shift_right<28>(V::bits(x)), V::set_int(8));
+  const auto some = V::unequal_ints(code, V::set_int(0));
+  return V::or_ints(code, V::select_ints(some, sign, V::set_int(0)));
 }
 
 /// Bytes of 2n codes: code j low, code j + n high.
 template <class V, int kHalf>
 void put_fp4_codes(const Tile<V>& tile, std::size_t offset, typename V::F scale,
                    const typename V::F* x) {
+  const Fp4Values<V> values = fp4_values<V>(scale);
   typename V::I bytes[kHalf];
   for (int j = 0; j < kHalf; ++j) {
-    const typename V::I high = nearest_fp4<V>(scale, x[j + kHalf]);
-    bytes[j] = V::or_ints(nearest_fp4<V>(scale, x[j]), V::template shift_left<4>(high));
+    const typename V::I high = nearest_fp4<V>(values, x[j + kHalf]);
+    bytes[j] = V::or_ints(nearest_fp4<V>(values, x[j]), V::template shift_left<4>(high));
   }
   put_bytes<V>(tile, offset, kHalf, bytes);
 }

@@ -6,6 +6,7 @@
 
 #include "quant/blocks.h"
 #include "quant/encode/encode_k_affine.h"
+#include "quant/encode/refine_symmetric.h"
 #include "quant/encode/search_symmetric.h"
 #include "quant/encode/tile.h"
 
@@ -49,8 +50,8 @@ typename V::F fit_q3_K(const Tile<V>& tile, bool has_importance, const typename 
     }
     return fit_symmetric_group<V>(32, scales, group_weights, scale_codes);
   }
-  for (int g = 0; g < 16; ++g) {
-    scales[g] = refine_symmetric<V, 16>(4, x + 16 * g, codes + 16 * g);
+  for (int g = 0; g < 16; g += 4) {
+    refine_symmetric<V, 16, 4>(4, x + 16 * g, codes + 16 * g, scales + g);
   }
   const F largest = find_extreme<V>(scales, 16).value;
   const auto some = V::unequal(largest, V::set(0.0F));
