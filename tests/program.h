@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -29,25 +31,65 @@ inline std::string read_file(const std::filesystem::path& path) {
   return text.str();
 }
 
-/// Runs `foretoken arguments...` with `input` on standard input, which is a file, not a terminal.
-/// Standard output goes to `out_path` where that is given.
-inline Outcome run_program(const std::vector<std::string>& arguments, const std::string& input = "",
-                           const std::string& out_path = "") {
-  std::string folder = testing::TempDir() + "foretoken-cli-XXXXXX";
-  if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-  const std::filesystem::path base(folder);
-  std::ofstream(base / "in", std::ios::binary) << input;
+struct StartOptions {
+  std::string input = {};     ///< on standard input, which is a file, not a terminal
+  std::string out_path = {};  ///< where standard output goes; empty: into the outcome
+  /// Most bytes a file may have; a write beyond that fails as on a full disk. 0: any.
+  ::rlim_t max_file_bytes = 0;
+};
 
-  const ::pid_t child = ::fork();
-  if (child == 0) {
-    const auto redirect = [](const std::filesystem::path& path, int flags, int target) {
-      const int fd = ::open(path.c_str(), flags, 0600);
-      if (fd < 0 || ::dup2(fd, target) < 0) ::_exit(126);
+/// `foretoken arguments...`, running. Destroyed before wait() it is killed.
+class RunningProgram {
+ public:
+  explicit RunningProgram(const std::vector<std::string>& arguments,
+                          const StartOptions& options = {})
+      : folder_(testing::TempDir() + "foretoken-cli-XXXXXX") {
+    if (::mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+    std::ofstream(path("in"), std::ios::binary) << options.input;
+    child_ = ::fork();
+    if (child_ == 0) exec(arguments, options);
+  }
+  RunningProgram(const RunningProgram&) = delete;
+  RunningProgram& operator=(const RunningProgram&) = delete;
+  ~RunningProgram() {
+    if (child_ > 0) {
+      send(SIGKILL);
+      wait();
+    }
+    std::filesystem::remove_all(folder_);
+  }
+
+  void send(int signal) const { ::kill(child_, signal); }
+
+  Outcome wait() {
+    int status = 0;
+    ::waitpid(child_, &status, 0);
+    child_ = -1;
+    return {.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            .out = read_file(path("out")),
+            .err = read_file(path("err"))};
+  }
+
+ private:
+  std::filesystem::path path(const char* name) const {
+    return std::filesystem::path(folder_) / name;
+  }
+
+  [[noreturn]] void exec(const std::vector<std::string>& arguments,
+                         const StartOptions& options) const {
+    const auto redirect = [](const std::filesystem::path& target, int flags, int stream) {
+      const int fd = ::open(target.c_str(), flags, 0600);
+      if (fd < 0 || ::dup2(fd, stream) < 0) ::_exit(126);
     };
-    redirect(base / "in", O_RDONLY, STDIN_FILENO);
-    redirect(out_path.empty() ? base / "out" : std::filesystem::path(out_path), O_CREAT | O_WRONLY,
-             STDOUT_FILENO);
-    redirect(base / "err", O_CREAT | O_WRONLY, STDERR_FILENO);
+    redirect(path("in"), O_RDONLY, STDIN_FILENO);
+    redirect(options.out_path.empty() ? path("out") : std::filesystem::path(options.out_path),
+             O_CREAT | O_WRONLY, STDOUT_FILENO);
+    redirect(path("err"), O_CREAT | O_WRONLY, STDERR_FILENO);
+    if (options.max_file_bytes > 0) {
+      const ::rlimit limit = {options.max_file_bytes, options.max_file_bytes};
+      ::signal(SIGXFSZ, SIG_IGN);  // the write is to fail, not the process
+      if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(126);
+    }
     std::vector<std::string> words = {FORETOKEN_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -56,14 +98,16 @@ inline Outcome run_program(const std::vector<std::string>& arguments, const std:
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  Outcome outcome;
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  outcome.out = read_file(base / "out");
-  outcome.err = read_file(base / "err");
-  std::filesystem::remove_all(base);
-  return outcome;
+
+  std::string folder_;
+  ::pid_t child_ = -1;
+};
+
+/// Runs `foretoken arguments...` to its end, with `input` on standard input. Standard output goes
+/// to `out_path` where that is given.
+inline Outcome run_program(const std::vector<std::string>& arguments, const std::string& input = "",
+                           const std::string& out_path = "") {
+  return RunningProgram(arguments, {.input = input, .out_path = out_path}).wait();
 }
 
 }  // namespace foretoken::tests

@@ -1,0 +1,75 @@
+// Checkpoints and command lines for tests of the toolchain through the program.
+#pragma once
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace foretoken::tests {
+
+using Words = std::vector<std::string>;
+
+/// A new folder, removed with all it holds when this goes.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_(testing::TempDir() + "foretoken-toolchain-XXXXXX") {
+    if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() { std::filesystem::remove_all(path_); }
+
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+/// Makes a checkpoint of the tiny shape; `flags` as make_checkpoint takes them.
+inline void make_tiny_checkpoint(const std::string& folder, const std::string& flags = "") {
+  const std::string command =
+      fmt::format("'{}' tiny '{}' {} > '{}.log' 2>&1", MAKE_CHECKPOINT, folder, flags, folder);
+  if (std::system(command.c_str()) != 0) {
+    throw std::runtime_error(command + "\n" + read_file(folder + ".log"));
+  }
+}
+
+/// A base model with its head, and a fine-tune in two shards without one and without a tower.
+struct TinyCheckpoints {
+  ScratchFolder folder;
+  std::string base = folder / "base";
+  std::string finetune = folder / "finetune";
+  TinyCheckpoints() {
+    make_tiny_checkpoint(base, "--seed 1");
+    make_tiny_checkpoint(finetune, "--seed 2 --no-mtp --no-vision --shard-bytes 7000000");
+  }
+};
+
+/// Every file below a folder: its path from there, and its bytes.
+using FolderContent = std::map<std::string, std::string>;
+
+inline FolderContent read_folder(const std::string& folder) {
+  FolderContent out;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    out[std::filesystem::relative(entry.path(), folder).string()] = read_file(entry.path());
+  }
+  return out;
+}
+
+/// Whether `err` is one sentence to a user: one line that begins with the program's name.
+inline bool is_one_sentence(const std::string& err) {
+  return err.starts_with("foretoken: ") && err.find('\n') == err.size() - 1;
+}
+
+}  // namespace foretoken::tests
