@@ -20,6 +20,8 @@ int main(int argc, char** argv) {
   app.add_flag("--no-mtp", no_mtp,
                "a fine-tune that lost its head; config.json still announces it");
   app.add_flag("--no-vision", no_vision, "no vision tower");
+  app.add_flag("--hollow", options.hollow,
+               "all matrices but the head's are holes, which cost no room");
   app.add_option("--shard-bytes", options.max_shard_bytes, "most bytes of a file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

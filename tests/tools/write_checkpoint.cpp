@@ -97,9 +97,14 @@ struct Piece {
   std::size_t bytes;
 };
 
+bool is_hole(const CheckpointTensor& tensor, const CheckpointOptions& options) {
+  return options.hollow && tensor.shape.size() > 1 && !tensor.name.starts_with("mtp.");
+}
+
 std::vector<Piece> cut_into_pieces(const Shard& shard, const safetensors::Writer::Layout& layout) {
   std::vector<Piece> pieces;
   for (std::size_t i = 0; i < shard.tensors.size(); ++i) {
+    if (is_hole(shard.tensors[i], options)) continue;
     const std::size_t element = safetensors::dtype_bytes(shard.tensors[i].type);
     const std::size_t step = kPieceWeights * element;
     for (std::size_t at = 0; at < layout.sizes[i]; at += step) {
@@ -120,7 +125,7 @@ void write_shard(const Shard& shard, const CheckpointOptions& options) {
   const ShardFile file(options.folder + "/" + shard.name, layout.file_bytes);
   file.write_at(0, layout.header);
 
-  const std::vector<Piece> pieces = cut_into_pieces(shard, layout);
+  const std::vector<Piece> pieces = cut_into_pieces(shard, layout, options);
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::exception_ptr failure;

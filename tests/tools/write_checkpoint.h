@@ -17,6 +17,9 @@ struct CheckpointOptions {
   CheckpointParts parts;
   /// A file that has more is split; the published checkpoints have shards of 5 GB.
   std::size_t max_shard_bytes = 5'000'000'000;
+  /// Matrices of the trunk and the tower stay holes in the file, all zeros: for a base model that
+  /// only its head is wanted of, at a fiftieth of the room on disk.
+  bool hollow = false;
   int n_threads = 4;
 };
 
