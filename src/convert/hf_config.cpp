@@ -101,7 +101,10 @@ void read_attention(const TextMembers& text, HfConfig& config) {
 }
 
 void read_delta_net(const TextMembers& text, HfConfig& config) {
-  config.conv_kernel = text.count_or("linear_conv_kernel_dim", 1, 64, 4);
+  const JsonNode kernel = text.get("linear_conv_kernel_dim");
+  if (!kernel.is_null() && kernel.require_int(1, 64) != config.conv_kernel) {
+    kernel.throw_unsupported("4");
+  }
   config.n_k_heads = text.count("linear_num_key_heads", 1, kMaxHeads);
   config.n_v_heads = text.count("linear_num_value_heads", 1, kMaxHeads);
   config.d_k = text.count("linear_key_head_dim", 1, kMaxHeadDim);
