@@ -101,7 +101,8 @@ bool is_hole(const CheckpointTensor& tensor, const CheckpointOptions& options) {
   return options.hollow && tensor.shape.size() > 1 && !tensor.name.starts_with("mtp.");
 }
 
-std::vector<Piece> cut_into_pieces(const Shard& shard, const safetensors::Writer::Layout& layout) {
+std::vector<Piece> cut_into_pieces(const Shard& shard, const safetensors::Writer::Layout& layout,
+                                   const CheckpointOptions& options) {
   std::vector<Piece> pieces;
   for (std::size_t i = 0; i < shard.tensors.size(); ++i) {
     if (is_hole(shard.tensors[i], options)) continue;
