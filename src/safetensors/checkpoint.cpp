@@ -82,16 +82,24 @@ Checkpoint Checkpoint::open(const std::string& folder) {
     }
     checkpoint.files_.push_back(File::open(path.string()));
   }
-  for (std::size_t i = 0; i < checkpoint.files_.size(); ++i) {
-    for (const TensorInfo& tensor : checkpoint.files_[i].tensors()) {
-      checkpoint.tensors_.push_back({static_cast<int>(i), &tensor});
-    }
-  }
   checkpoint.index_tensors(map);
   return checkpoint;
 }
 
+Checkpoint Checkpoint::open_file(const std::string& path) {
+  Checkpoint checkpoint;
+  checkpoint.folder_ = fs::path(path).parent_path().string();
+  checkpoint.files_.push_back(File::open(path));
+  checkpoint.index_tensors(std::nullopt);
+  return checkpoint;
+}
+
 void Checkpoint::index_tensors(const std::optional<WeightMap>& map) {
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    for (const TensorInfo& tensor : files_[i].tensors()) {
+      tensors_.push_back({static_cast<int>(i), &tensor});
+    }
+  }
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const TensorRef& tensor = tensors_[i];
     const std::string& path = files_[static_cast<std::size_t>(tensor.file)].path();

@@ -31,6 +31,8 @@ class Checkpoint {
   /// exactly the index's; without one all model*.safetensors. Throws IoError, FormatError or
   /// UnsupportedError with file and tensor, and says what is missing when the folder holds none.
   static Checkpoint open(const std::string& folder);
+  /// One file as a checkpoint of its own; folder() is the folder that it is in.
+  static Checkpoint open_file(const std::string& path);
 
   const std::string& folder() const { return folder_; }
   /// Sorted by file name.

@@ -14,6 +14,7 @@ using Run = std::function<int()>;
 
 Run add_bench(CLI::App& app);     ///< speed, in llama-bench's table
 Run add_eval(CLI::App& app);      ///< logits, ids and perplexity, for comparing engines
+Run add_graft(CLI::App& app);     ///< the head of a base model into a fine-tune
 Run add_imatrix(CLI::App& app);   ///< what goes into each weight matrix
 Run add_inspect(CLI::App& app);   ///< what is in a GGUF file
 Run add_run(CLI::App& app);       ///< an answer, a continued text, or a chat
