@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace foretoken::tests {
@@ -47,6 +49,7 @@ class RunningProgram {
     if (::mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     std::ofstream(path("in"), std::ios::binary) << options.input;
     child_ = ::fork();
+    if (child_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
     if (child_ == 0) exec(arguments, options);
   }
   RunningProgram(const RunningProgram&) = delete;
@@ -59,7 +62,9 @@ class RunningProgram {
     std::filesystem::remove_all(folder_);
   }
 
-  void send(int signal) const { ::kill(child_, signal); }
+  void send(int signal) const {
+    if (child_ > 0) ::kill(child_, signal);  // kill(-1) would end every process of the machine
+  }
 
   Outcome wait() {
     int status = 0;

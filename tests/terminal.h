@@ -8,11 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace foretoken::tests {
@@ -25,6 +27,11 @@ class TerminalProgram {
     size.ws_row = 40;
     size.ws_col = 120;
     child_ = ::forkpty(&master_, nullptr, nullptr, &size);
+    // Never on with a child of -1: kill(-1) would end every process of the machine.
+    if (child_ < 0) {
+      throw std::system_error(errno, std::generic_category(),
+                              "no terminal for the test (is /dev/pts mounted?)");
+    }
     if (child_ != 0) return;
     ::setenv("TERM", "xterm-256color", 1);
     ::setenv("LC_ALL", "C.UTF-8", 1);
