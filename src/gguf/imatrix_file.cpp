@@ -7,8 +7,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <set>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -211,6 +211,26 @@ void append_legacy_entry(std::vector<std::byte>& out, std::string_view weight,
   }
 }
 
+void add_entry(ImatrixEntry& into, const ImatrixEntry& from, std::uint64_t scale,
+               const std::string& weight) {
+  if (into.sums.empty()) into.sums.resize(from.sums.size());
+  if (into.sums.size() != from.sums.size()) {
+    throw RequestError(
+        fmt::format("the importance matrices are of different models: {} has {} columns in one and "
+                    "{} in the other",
+                    quoted(weight), into.sums.size(), from.sums.size()));
+  }
+  for (std::size_t i = 0; i < into.sums.size(); ++i) {
+    into.sums[i] += from.sums[i] * static_cast<float>(scale);
+    if (std::isfinite(into.sums[i])) continue;
+    throw RequestError(
+        fmt::format("the importance matrices cannot be merged: the sums of {} "
+                    "exceed what a float holds",
+                    quoted(weight)));
+  }
+  into.count += from.count * scale;
+}
+
 }  // namespace
 
 ImatrixFile read_imatrix(const std::string& path) {
@@ -278,20 +298,11 @@ void merge_imatrix(ImatrixFile& into, const ImatrixFile& from) {
     throw RequestError("importance matrices can only be merged into one with a chunk size");
   }
   const std::uint64_t scale = from.legacy ? into.chunk_size : 1;
+  ImatrixFile merged = into;  // so that a refusal changes nothing
   for (const auto& [weight, entry] : from.entries) {
-    ImatrixEntry& sum = into.entries[weight];
-    if (sum.sums.empty()) sum.sums.resize(entry.sums.size());
-    if (sum.sums.size() != entry.sums.size()) {
-      throw RequestError(
-          fmt::format("the importance matrices are of different models: {} has {} columns in one "
-                      "and {} in the other",
-                      quoted(weight), sum.sums.size(), entry.sums.size()));
-    }
-    for (std::size_t i = 0; i < sum.sums.size(); ++i) {
-      sum.sums[i] += entry.sums[i] * static_cast<float>(scale);
-    }
-    sum.count += entry.count * scale;
+    add_entry(merged.entries[weight], entry, scale, weight);
   }
+  into = std::move(merged);
   into.datasets.insert(into.datasets.end(), from.datasets.begin(), from.datasets.end());
   std::uint64_t most = 0;
   for (const auto& [weight, entry] : into.entries) most = std::max(most, entry.count);

@@ -49,7 +49,7 @@ void write_legacy_imatrix(const std::string& path, const ImatrixFile& file);
 /// Adds what `from` saw to `into`: sums and counts add up, datasets are appended, chunk_count
 /// follows from the largest count. Counts of a legacy `from` are taken as chunks of
 /// into.chunk_size tokens. Throws RequestError when a weight has different lengths in the two, when
-/// `into` is legacy itself, or when it has no chunk_size.
+/// sums overflow, when `into` is legacy itself or has no chunk_size; `into` is unchanged then.
 void merge_imatrix(ImatrixFile& into, const ImatrixFile& from);
 
 /// What a quantizer multiplies squared errors with, [n_cols]: sums / count, or ones when the weight

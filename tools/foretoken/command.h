@@ -17,6 +17,7 @@ Run add_eval(CLI::App& app);      ///< logits, ids and perplexity, for comparing
 Run add_graft(CLI::App& app);     ///< the head of a base model into a fine-tune
 Run add_imatrix(CLI::App& app);   ///< what goes into each weight matrix
 Run add_inspect(CLI::App& app);   ///< what is in a GGUF file
+Run add_quantize(CLI::App& app);  ///< a model in smaller types
 Run add_run(CLI::App& app);       ///< an answer, a continued text, or a chat
 Run add_tokenize(CLI::App& app);  ///< text to ids and back
 

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   add("graft", "Give a fine-tune the MTP head of its base model back", tools::add_graft);
   add("imatrix", "Measure what goes into each weight, for quantizing well", tools::add_imatrix);
   add("inspect", "Show what is in a GGUF file", tools::add_inspect);
+  add("quantize", "Make a smaller file of a model, as llama-quantize does", tools::add_quantize);
   add("tokenize", "Text to token ids and back", tools::add_tokenize);
 
   try {
