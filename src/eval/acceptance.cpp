@@ -84,6 +84,9 @@ AcceptanceCount count(const engine::GenerateStats& stats, int depth) {
   return out;
 }
 
+/// The seed that asks the system for another one is left out, so that figures repeat.
+std::uint32_t usable(std::uint32_t seed) { return seed == sampling::kRandomSeed ? 0 : seed; }
+
 /// Answers prompts one by one and counts answers for the progress.
 class Measurer {
  public:
@@ -91,12 +94,13 @@ class Measurer {
            const AcceptanceProgress& progress, std::size_t n_answers)
       : session_(session), options_(options), progress_(progress), n_answers_(n_answers) {}
 
-  AcceptanceCount answer(std::span<const TokenId> prompt, float temperature, int depth) {
+  AcceptanceCount answer(std::span<const TokenId> prompt, float temperature, std::uint32_t seed,
+                         int depth) {
     session_.rewind(0);
     session_.prefill(prompt);
     sampling::SamplingParams sampling;
     sampling.temperature = temperature;
-    sampling.seed = options_.seed;
+    sampling.seed = seed;
     engine::SpeculationOptions speculation;
     speculation.type = engine::SpeculationOptions::Type::DraftMtp;
     speculation.limits.n_max = depth;
@@ -124,7 +128,8 @@ class Measurer {
 };
 
 AcceptanceRun measure_run(Measurer& measurer, const std::vector<EncodedCategory>& categories,
-                          float temperature, int max_depth) {
+                          const AcceptanceOptions& options, float temperature) {
+  const int max_depth = options.max_depth;
   AcceptanceRun run;
   run.temperature = temperature;
   run.all = {"all", 0, std::vector<AcceptanceCount>(z(max_depth))};
@@ -132,8 +137,11 @@ AcceptanceRun measure_run(Measurer& measurer, const std::vector<EncodedCategory>
     AcceptanceRow row{category.name, static_cast<int>(category.prompts.size()),
                       std::vector<AcceptanceCount>(z(max_depth))};
     for (int depth = 1; depth <= max_depth; ++depth) {
-      for (const auto& prompt : category.prompts) {
-        row.by_depth[z(depth - 1)].add(measurer.answer(prompt, temperature, depth));
+      for (std::size_t i = 0; i < category.prompts.size(); ++i) {
+        const auto seed = options.seed + static_cast<std::uint32_t>(run.all.n_prompts) +
+                          static_cast<std::uint32_t>(i);
+        row.by_depth[z(depth - 1)].add(
+            measurer.answer(category.prompts[i], temperature, usable(seed), depth));
       }
       run.all.by_depth[z(depth - 1)].add(row.by_depth[z(depth - 1)]);
     }
@@ -180,7 +188,7 @@ AcceptanceReport measure_acceptance(engine::Engine& engine,
   AcceptanceReport report;
   report.options = options;
   for (const float temperature : options.temperatures) {
-    report.runs.push_back(measure_run(measurer, encoded, temperature, options.max_depth));
+    report.runs.push_back(measure_run(measurer, encoded, options, temperature));
   }
   return report;
 }

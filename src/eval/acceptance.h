@@ -23,12 +23,12 @@ struct AcceptanceOptions {
   int n_predict = 128;  ///< most tokens of an answer
   /// One run each; 0 or below is greedy. Other sampling parameters are the usual ones.
   std::vector<float> temperatures = {0.0F, 0.7F};
-  std::uint32_t seed = 1;    ///< of every answer that is sampled
+  std::uint32_t seed = 1;    ///< of the first prompt's sampled answers, counting up from there
   bool thinking = false;     ///< ask the model to think first
   int draft_vocabulary = 0;  ///< rows of the output matrix drafts may come from, 0: all
   int n_context = 0;         ///< 0: what the longest prompt and its answer need
   int n_batch = 512;         ///< prompt tokens per pass; changes speed, not results
-  cache::KvTypes kv_types;
+  cache::KvTypes kv_types = {};
 };
 
 /// What happened in the answers of one category at one depth.

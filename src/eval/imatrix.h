@@ -25,7 +25,7 @@ struct ImatrixOptions {
   bool process_output = false;  ///< also the output matrix, where the file has one of its own
   bool perplexity = true;       ///< of the second halves of the chunks, on the way
   int n_batch = 512;            ///< tokens per pass; changes speed, not results
-  cache::KvTypes kv_types;
+  cache::KvTypes kv_types = {};
 };
 
 /// A model under observation: an engine and what looks over its shoulder.

@@ -58,8 +58,12 @@ std::string find_fault(const LogitsHeader& h) {
 void RoundedRow::assign(std::span<const float> logits) {
   float most = -std::numeric_limits<float>::infinity();
   float least = std::numeric_limits<float>::infinity();
+  bool all_finite = true;
   for (const float value : logits) {
-    if (!std::isfinite(value)) continue;
+    if (!std::isfinite(value)) {
+      all_finite = false;
+      continue;
+    }
     most = std::max(most, value);
     least = std::min(least, value);
   }
@@ -71,7 +75,9 @@ void RoundedRow::assign(std::span<const float> logits) {
     if (std::isfinite(value)) sum += std::exp(static_cast<double>(value) - most);
   }
   top = static_cast<float>(-std::log(sum));
-  const double range = std::min(static_cast<double>(most) - static_cast<double>(least), kRange);
+  // The lowest code stands for minus infinity where there is one, so it has to be far away.
+  const double spread = static_cast<double>(most) - static_cast<double>(least);
+  const double range = all_finite ? std::min(spread, kRange) : kRange;
   step = static_cast<float>(range / kMaxCode);
   codes.resize(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
