@@ -19,8 +19,8 @@
 namespace foretoken::eval {
 
 struct AcceptanceOptions {
-  int max_depth = 3;    ///< drafts a round, 1 .. engine::kMaxDraftChain
-  int n_predict = 128;  ///< most tokens of an answer
+  int max_depth = 3;   ///< drafts a round, 1 .. engine::kMaxDraftChain
+  int n_predict = 64;  ///< most tokens of an answer
   /// One run each; 0 or below is greedy. Other sampling parameters are the usual ones.
   std::vector<float> temperatures = {0.0F, 0.7F};
   std::uint32_t seed = 1;    ///< of the first prompt's sampled answers, counting up from there
