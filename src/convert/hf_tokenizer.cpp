@@ -42,9 +42,9 @@ struct JsonFile {
   std::string path;
   ordered_json document;
 
-  JsonFile(const std::string& folder, const char* name)
+  JsonFile(const std::string& folder, const char* name, std::string_view skipped = {})
       : path((fs::path(folder) / name).string()),
-        document(fs::exists(path) ? read_json_object(path) : ordered_json::object()) {}
+        document(fs::exists(path) ? read_json_object(path, skipped) : ordered_json::object()) {}
 
   JsonNode root() const { return {document, path}; }
 };
@@ -186,7 +186,7 @@ void write_tokenizer_keys(const std::string& folder, int n_vocab, gguf::Writer& 
   keys.set_string("tokenizer.ggml.pre", vocabulary.pre_tokenizer);
   write_tokens(vocabulary, n_vocab, keys);
   write_merges(vocabulary, keys);
-  const JsonFile tokenizer(folder, "tokenizer.json");
+  const JsonFile tokenizer(folder, "tokenizer.json", "model");
   const JsonFile settings(folder, "tokenizer_config.json");
   const JsonFile config(folder, "config.json");
   write_special_ids(tokenizer.root(), settings.root(), config.root(), n_vocab, keys);

@@ -14,18 +14,50 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 64;
+constexpr std::size_t kMaxMembers = 20'000;
+
+// Told of every step of the parser, it ends what goes too far.
+class Limits {
+ public:
+  Limits(const std::string& file, std::string_view skipped) : file_(file), skipped_(skipped) {}
+
+  /// Whether the value that this step is about is wanted.
+  bool operator()(int depth, ordered_json::parse_event_t event, const ordered_json& value) {
+    using Event = ordered_json::parse_event_t;
+    if (depth > kMaxDepth) {
+      throw FormatError(fmt::format("{}: nested deeper than {} levels", file_, kMaxDepth));
+    }
+    if (event == Event::object_start) n_members_.push_back(0);
+    if (event == Event::object_end) n_members_.pop_back();
+    if (event != Event::key) return true;
+    if (depth == 1 && !skipped_.empty() && value == skipped_) {
+      skipping_ = true;
+      return false;
+    }
+    if (depth == 1) skipping_ = false;
+    if (!skipping_ && ++n_members_.back() > kMaxMembers) {
+      throw FormatError(fmt::format("{}: an object with more than {} members", file_, kMaxMembers));
+    }
+    return true;
+  }
+
+ private:
+  const std::string& file_;
+  std::string_view skipped_;
+  std::vector<std::size_t> n_members_;  // of the objects that are open
+  bool skipping_ = false;
+};
 
 }  // namespace
 
-ordered_json parse_json_object(std::string_view text, const std::string& file) {
-  const auto limit_depth = [&file](int depth, ordered_json::parse_event_t, ordered_json&) {
-    if (depth > kMaxDepth) {
-      throw FormatError(fmt::format("{}: nested deeper than {} levels", file, kMaxDepth));
-    }
-    return true;
-  };
+ordered_json parse_json_object(std::string_view text, const std::string& file,
+                               std::string_view skipped) {
+  Limits limits(file, skipped);
   try {
-    ordered_json value = ordered_json::parse(text, limit_depth);
+    ordered_json value = ordered_json::parse(
+        text, [&limits](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
+          return limits(depth, event, parsed);
+        });
     if (!value.is_object()) throw FormatError(fmt::format("{}: expected a JSON object", file));
     return value;
   } catch (const ordered_json::exception& error) {
@@ -42,8 +74,8 @@ std::string read_text_file(const std::string& path, std::size_t limit) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-ordered_json read_json_object(const std::string& path) {
-  return parse_json_object(read_text_file(path), path);
+ordered_json read_json_object(const std::string& path, std::string_view skipped) {
+  return parse_json_object(read_text_file(path), path, skipped);
 }
 
 JsonNode JsonNode::get(std::string_view key) const {

@@ -11,11 +11,14 @@
 
 namespace foretoken::convert {
 
-/// Parses `text`; `file` stands in error texts. Members keep the order of the file. Throws
-/// FormatError for anything but one JSON object of at most 64 levels.
-nlohmann::ordered_json parse_json_object(std::string_view text, const std::string& file);
+/// Parses `text`; `file` stands in error texts. Members keep the order of the file, and finding one
+/// takes a walk over them; so an object may have at most 20,000, and the member `skipped` of the
+/// outermost object is checked but left out (the vocabulary of a tokenizer.json is in "model").
+/// Throws FormatError for anything but one JSON object of at most 64 levels.
+nlohmann::ordered_json parse_json_object(std::string_view text, const std::string& file,
+                                         std::string_view skipped = {});
 /// Reads a file of at most 512 MB and parses it. Also throws IoError.
-nlohmann::ordered_json read_json_object(const std::string& path);
+nlohmann::ordered_json read_json_object(const std::string& path, std::string_view skipped = {});
 /// Bytes of a file of at most `limit` bytes. Throws IoError, FormatError when it is longer.
 std::string read_text_file(const std::string& path, std::size_t limit = std::size_t{512} << 20);
 
