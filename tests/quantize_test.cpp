@@ -283,17 +283,20 @@ void copy_with_nan(const std::string& source, const std::string& to, const std::
   std::fstream stream(to, std::ios::in | std::ios::out | std::ios::binary);
   const std::size_t element = info.size_bytes / info.n_elements();
   stream.seekp(static_cast<std::streamoff>(info.offset + 3 * element));
-  stream.write("\xFF\xFF\xFF\x7F" + (4 - element), static_cast<std::streamsize>(element));
+  const char nan[] = "\xFF\xFF\xFF\x7F";  // as F32; its upper half is one as BF16
+  stream.write(&nan[4 - element], static_cast<std::streamsize>(element));
 }
 
 TEST_F(Quantize, NanIsRefusedInEncodedAndInCopiedTensors) {
-  for (const char* tensor : {"blk.0.ffn_up.weight", "output_norm.weight"}) {
-    const std::string input = path(std::string(tensor) + ".gguf");
+  for (const std::string tensor : {"blk.0.ffn_up.weight", "output_norm.weight"}) {
+    const std::string input = path(tensor + ".gguf");
     copy_with_nan(kPaw, input, tensor);
-    const Outcome outcome = quantize({input, path("out.gguf"), "Q8_0"});
-    EXPECT_EQ(outcome.status, 1) << tensor;
-    EXPECT_THAT(outcome.err, HasSubstr(tensor));
-    EXPECT_FALSE(fs::exists(path("out.gguf")));
+    for (const char* type : {"Q8_0", "COPY"}) {
+      const Outcome outcome = quantize({input, path("out.gguf"), type});
+      EXPECT_EQ(outcome.status, 1) << tensor << " " << type;
+      EXPECT_THAT(outcome.err, HasSubstr(tensor));
+      EXPECT_FALSE(fs::exists(path("out.gguf")));
+    }
   }
 }
 

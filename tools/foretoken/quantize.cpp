@@ -2,11 +2,14 @@
 // bytes.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,6 +27,7 @@
 #include "gguf/validate.h"
 #include "interrupt.h"
 #include "progress_bar.h"
+#include "quant/validate.h"
 #include "quantize_report.h"
 
 namespace foretoken::tools {
@@ -182,21 +186,38 @@ void refuse_own_input(const gguf::File& file, const std::vector<convert::FileTar
   }
 }
 
+/// Whether all scales and numbers of a tensor are finite. Looks at a few megabytes at a time and
+/// gives their pages back, so that a table of gigabytes costs no memory.
+bool is_finite(const gguf::File& file, const gguf::TensorInfo& tensor, ThreadPool& pool) {
+  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  constexpr std::size_t kPiecesPerBatch = 64;
+  const auto block = static_cast<std::size_t>(quant::type_info(tensor.type).block_bytes);
+  const std::size_t piece = kPieceBytes / block * block;
+  const std::span<const std::byte> bytes = file.data(tensor);
+  std::atomic<bool> bad = false;
+  for (std::size_t begin = 0; begin < bytes.size() && !bad; begin += kPiecesPerBatch * piece) {
+    const auto batch =
+        bytes.subspan(begin, std::min(kPiecesPerBatch * piece, bytes.size() - begin));
+    const auto n_pieces = static_cast<int>((batch.size() + piece - 1) / piece);
+    pool.parallel_for(n_pieces, 1, [&](int first, int last, int) {
+      for (int i = first; i < last; ++i) {
+        const std::size_t offset = static_cast<std::size_t>(i) * piece;
+        const auto part = batch.subspan(offset, std::min(piece, batch.size() - offset));
+        if (quant::find_invalid_block(tensor.type, part)) bad = true;
+      }
+    });
+    file.drop_pages(tensor);
+  }
+  return !bad;
+}
+
 /// Tensors that keep their bytes are not decoded on the way, so their numbers are looked at here.
 void check_copied(const gguf::File& file, const convert::QuantizePlan& plan, ThreadPool& pool) {
-  std::vector<const gguf::TensorInfo*> copied;
-  for (const convert::PlannedTensor& tensor : plan.tensors) {
-    if (!tensor.changes()) copied.push_back(file.find_tensor(tensor.source->name));
-  }
-  std::vector<std::optional<gguf::InvalidScale>> found(copied.size());
-  pool.parallel_for(static_cast<int>(copied.size()), 1, [&](int begin, int end, int) {
-    for (int i = begin; i < end; ++i) {
-      const auto index = static_cast<std::size_t>(i);
-      found[index] = gguf::find_invalid_scale(file, *copied[index]);
-    }
-  });
-  for (std::size_t i = 0; i < copied.size(); ++i) {
-    if (found[i]) throw FormatError(gguf::describe(file, *copied[i], *found[i]));
+  for (const convert::PlannedTensor& planned : plan.tensors) {
+    if (planned.changes()) continue;
+    const gguf::TensorInfo& tensor = file.require_tensor(planned.source->name);
+    if (is_finite(file, tensor, pool)) continue;
+    throw FormatError(gguf::describe(file, tensor, gguf::find_invalid_scale(file, tensor).value()));
   }
 }
 
