@@ -133,6 +133,7 @@ inline std::string package_of(const std::string& header) {
                                            Package{"utf8proc.h", "utf8proc"},
                                            Package{"editline/", "libedit"},
                                            Package{"histedit.h", "libedit"},
+                                           Package{"openssl/", "openssl"},
                                            Package{"gtest/", "googletest"},
                                            Package{"gmock/", "googletest"},
                                            Package{"benchmark/", "benchmark"}};

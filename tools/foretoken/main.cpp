@@ -29,10 +29,13 @@ int main(int argc, char** argv) {
   add("run", "Answer a prompt, continue a text, or chat", tools::add_run);
   add("bench", "Speed of prompts, decoding and drafting, in llama-bench's table", tools::add_bench);
   add("eval", "Numbers for comparing engines and files: logits, text, perplexity", tools::add_eval);
+  add("convert", "Make a GGUF file of a Hugging Face checkpoint", tools::add_convert);
   add("graft", "Give a fine-tune the MTP head of its base model back", tools::add_graft);
   add("imatrix", "Measure what goes into each weight, for quantizing well", tools::add_imatrix);
   add("inspect", "Show what is in a GGUF file", tools::add_inspect);
   add("quantize", "Make a smaller file of a model, as llama-quantize does", tools::add_quantize);
+  add("release", "From base and fine-tune to a finished set of files with a model card",
+      tools::add_release);
   add("tokenize", "Text to token ids and back", tools::add_tokenize);
 
   try {
