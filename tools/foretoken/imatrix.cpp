@@ -32,8 +32,8 @@ constexpr const char* kNotes =
     "The text should be like what the model will be used for; 100 to 200 chunks of 512 tokens are\n"
     "usual. Entries are those of llama-imatrix, which llama-quantize reads, and the MTP block's "
     "as\n"
-    "well. The file is written again every 10 chunks (-ofreq), each time whole, so Ctrl-C leaves\n"
-    "what was measured until then. --output-format dat writes the form that older programs read.\n"
+    "well. The file is written again every 10 chunks (-ofreq) and on Ctrl-C, each time whole.\n"
+    "--output-format dat writes the form that older programs read.\n"
     "\n"
     "Exit status: 0 done, 1 the input is wrong, 2 the command line is wrong, 130 interrupted.";
 
@@ -137,8 +137,14 @@ int ImatrixCommand::measure(const gguf::ImatrixFile& before) {
           save(fmt::format("{}.at_{}", out_file, done), now());
         }
         if (done == total) return true;
-        if (output_frequency > 0 && done % output_frequency == 0) save(out_file, now());
-        return !interrupt.interrupted();
+        const bool stop = interrupt.interrupted();
+        const bool keep = output_frequency > 0 && (stop || done % output_frequency == 0);
+        if (keep) save(out_file, now());
+        if (stop && keep) {
+          throw Cancelled(fmt::format("stopped after {} of {} chunks, which {} holds", done, total,
+                                      printable(out_file, out_file.size())));
+        }
+        return !stop;
       });
   const gguf::ImatrixFile file = now();
   save(out_file, file);
@@ -262,8 +268,11 @@ Run add_imatrix(CLI::App& app) {
                  "keep a copy FILE.at_N every so many chunks; 0: none")
       ->capture_default_str()
       ->type_name("N");
-  app.add_flag("--ppl,!--no-ppl", c.options.perplexity, "perplexity of the text on the way")
-      ->default_str("true");
+  app.add_flag_callback(
+      "--no-ppl", [&c] { c.options.perplexity = false; },
+      "leave out the perplexity of the text (saves time)");
+  app.add_flag_callback(
+      "--ppl", [&c] { c.options.perplexity = true; }, "measure it after all");
   app.add_flag("--show-statistics", c.statistics, "show what --in-file says of each weight");
   app.add_flag("--json", c.json, "results as JSON");
   app.footer(kNotes);
