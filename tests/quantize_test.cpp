@@ -269,6 +269,9 @@ TEST_F(Quantize, QuantizingTwiceNeedsToBeAllowed) {
   const Outcome refused = quantize({q8, path("q4.gguf"), "Q4_0"});
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.err, HasSubstr("--allow-requantize"));
+  const Outcome planned = quantize({"--dry-run", q8, path("q4.gguf"), "Q4_0"});
+  EXPECT_EQ(planned.status, 0);
+  EXPECT_THAT(planned.out, HasSubstr("would fail"));
   EXPECT_THAT(files(), ElementsAre("q8.gguf"));
   quantized("q4.gguf", {"--allow-requantize"}, q8, "Q4_0");
   EXPECT_THAT(files(), ElementsAre("q4.gguf", "q8.gguf"));

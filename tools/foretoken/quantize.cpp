@@ -241,58 +241,67 @@ void report(const QuantizeCommand& command, const QuantizeReport& result) {
   print_summary(result);
 }
 
-int quantize(QuantizeCommand& command) {
-  const auto file = std::make_shared<const gguf::File>(gguf::File::open(command.input));
+/// Reads the importance matrix, if one is wanted, into the options and the keys.
+void load_importances(QuantizeCommand& command, gguf::Writer& keys) {
+  if (command.imatrix.empty()) return;
+  const gguf::ImatrixFile imatrix = gguf::read_imatrix(command.imatrix);
+  convert::Importances& importances = command.options.importances;
+  importances = convert::make_importances(imatrix, command.filter);
+  if (importances.empty()) return;  // all were filtered out: as if there was none
+  convert::set_importance_keys(keys, command.imatrix, imatrix, importances.size());
+}
+
+/// The model with the keys that the new file is to have.
+convert::ModelSource open_model(QuantizeCommand& command,
+                                const std::shared_ptr<const gguf::File>& file) {
   convert::ModelSource model = convert::open_gguf_model(
       file, command.keep_split ? convert::TensorOrder::AsInFile : convert::TensorOrder::ByLayer);
   if (model.tensors.empty()) {
     throw FormatError(command.input +
                       ": there are no tensors in this file, so nothing to quantize");
   }
-  convert::QuantizeOptions& options = command.options;
-  if (options.recipe.copy) options.file_type.id = convert::file_type_of(*file);
-  convert::set_quantization_keys(model.keys, options.file_type.id);
+  convert::FileType& file_type = command.options.file_type;
+  if (command.options.recipe.copy) file_type.id = convert::file_type_of(*file);
+  convert::set_quantization_keys(model.keys, file_type.id);
   for (const convert::KeyOverride& key : command.keys) convert::apply(key, model.keys);
-  if (!command.imatrix.empty()) {
-    const gguf::ImatrixFile imatrix = gguf::read_imatrix(command.imatrix);
-    options.importances = convert::make_importances(imatrix, command.filter);
-    if (!options.importances.empty()) {
-      convert::set_importance_keys(model.keys, command.imatrix, imatrix,
-                                   options.importances.size());
-    }
-  }
+  load_importances(command, model.keys);
+  return model;
+}
+
+void refuse_problems(const std::string& input, const std::vector<std::string>& problems) {
+  if (problems.empty()) return;
+  const std::string more =
+      problems.size() > 1 ? fmt::format(" (and {} more)", problems.size() - 1) : "";
+  throw UnsupportedError(fmt::format("{}: {}{}", input, problems.front(), more));
+}
+
+int quantize(QuantizeCommand& command) {
+  const auto file = std::make_shared<const gguf::File>(gguf::File::open(command.input));
+  const convert::ModelSource model = open_model(command, file);
   const convert::ModelFacts facts = convert::read_model_facts(model.keys, command.input);
-  const convert::QuantizePlan plan = convert::plan_quantization(model, facts, options);
-  const std::vector<convert::FileTarget> targets = make_targets(command, *file, model.keys, plan);
+  const convert::QuantizePlan plan = convert::plan_quantization(model, facts, command.options);
   QuantizeReport result{.input = command.input,
                         .outputs = {},
-                        .file_type = std::string(options.file_type.name),
+                        .file_type = std::string(command.options.file_type.name),
                         .imatrix = command.imatrix,
-                        .n_importances = options.importances.size(),
+                        .n_importances = command.options.importances.size(),
                         .plan = &plan};
-  if (command.dry_run) {
-    if (plan.problems.empty()) {
-      for (const auto& target : targets) result.file_bytes += convert::file_size(target);
-    }
+  if (!command.dry_run) refuse_problems(command.input, plan.problems);
+  if (!plan.problems.empty()) {  // a dry run shows them
     report(command, result);
     return 0;
   }
-  if (!plan.problems.empty()) {
-    throw UnsupportedError(fmt::format(
-        "{}: {}{}", command.input, plan.problems.front(),
-        plan.problems.size() > 1 ? fmt::format(" (and {} more)", plan.problems.size() - 1) : ""));
+  const std::vector<convert::FileTarget> targets = make_targets(command, *file, model.keys, plan);
+  for (const convert::FileTarget& target : targets) result.file_bytes += file_size(target);
+  if (!command.dry_run) {
+    refuse_own_input(*file, targets);
+    const auto n_cores = static_cast<int>(std::thread::hardware_concurrency());
+    result.n_threads = command.threads > 0 ? command.threads : std::max(1, n_cores);
+    ThreadPool pool(result.n_threads);
+    check_copied(*file, plan, pool);
+    for (const convert::FileTarget& target : targets) result.outputs.push_back(target.path);
+    result.seconds = write_all(targets, pool);
   }
-  refuse_own_input(*file, targets);
-  result.n_threads = command.threads > 0
-                         ? command.threads
-                         : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  ThreadPool pool(result.n_threads);
-  check_copied(*file, plan, pool);
-  for (const auto& target : targets) {
-    result.outputs.push_back(target.path);
-    result.file_bytes += convert::file_size(target);
-  }
-  result.seconds = write_all(targets, pool);
   report(command, result);
   return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -106,7 +107,7 @@ void print_summary(const QuantizeReport& report) {
   table.add({"weights", fmt::format("{} in {} tensors", plan.n_weights(), plan.tensors.size())});
   table.add({"before", size_text(plan.source_bytes(), plan)});
   table.add({"after", size_text(plan.size_bytes(), plan)});
-  table.add({"file", fmt::format("{} bytes", report.file_bytes)});
+  if (report.file_bytes > 0) table.add({"file", fmt::format("{} bytes", report.file_bytes)});
   if (report.seconds > 0.0) {
     table.add(
         {"time", fmt::format("{:.1f} s with {} threads, {:.0f} MB of weights read a second",
@@ -130,8 +131,12 @@ void print_summary(const QuantizeReport& report) {
                              "{} tensors got another type because their rows do not fit: {}",
                              plan.fallbacks.size(), some_of(plan.fallbacks))));
   }
-  for (const std::string& problem : plan.problems) {
-    fmt::print("\n{}\n", terminal.red("would fail: " + problem));
+  const std::size_t n_shown = std::min(plan.problems.size(), kNamesShown);
+  for (std::size_t i = 0; i < n_shown; ++i) {
+    fmt::print("\n{}\n", terminal.red("would fail: " + plan.problems[i]));
+  }
+  if (plan.problems.size() > n_shown) {
+    fmt::print("\n{}\n", terminal.red(fmt::format("and {} more", plan.problems.size() - n_shown)));
   }
 }
 

@@ -15,7 +15,7 @@ struct QuantizeReport {
   std::string imatrix;               ///< path, or empty
   std::size_t n_importances = 0;     ///< entries in use
   const convert::QuantizePlan* plan = nullptr;
-  std::size_t file_bytes = 0;  ///< of all outputs, keys and padding included
+  std::size_t file_bytes = 0;  ///< of all outputs, keys and padding included; 0 if none can be
   double seconds = 0.0;        ///< 0 for a dry run
   int n_threads = 0;
 };
