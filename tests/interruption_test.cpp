@@ -2,6 +2,7 @@
 // a whole file or nothing, and the same command run again does the work.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -19,6 +20,12 @@ using testing::HasSubstr;
 
 constexpr int kKills = 20;
 
+/// Inputs of all jobs, made once.
+const TinyCheckpoints& checkpoints() {
+  static const TinyCheckpoints made;
+  return made;
+}
+
 std::string tiny(const std::string& name) { return FORETOKEN_SOURCE_DIR "/models/tiny/" + name; }
 
 /// A command that makes files in the folder it is given.
@@ -32,6 +39,11 @@ std::ostream& operator<<(std::ostream& out, const Job& job) { return out << job.
 /// Unfinished work, which some commands keep or clear on the next run, has a hidden name.
 bool is_hidden(const std::string& path) {
   return path.starts_with('.') || path.find("/.") != std::string::npos;
+}
+
+std::ptrdiff_t n_visible(const ScratchFolder& folder) {
+  const FolderContent content = read_folder(folder.path());
+  return std::ranges::count_if(content, [](const auto& file) { return !is_hidden(file.first); });
 }
 
 class Interruption : public testing::TestWithParam<Job> {
@@ -58,7 +70,8 @@ class Interruption : public testing::TestWithParam<Job> {
     return program.wait();
   }
 
-  /// Checks that each visible file is one that the job makes, with all its bytes.
+  /// Checks that each visible file is one that the job makes, with all its bytes, and that they are
+  /// all there or none is.
   void expect_whole_files(const ScratchFolder& folder) const {
     for (const auto& [path, bytes] : read_folder(folder.path())) {
       if (is_hidden(path)) continue;
@@ -68,6 +81,9 @@ class Interruption : public testing::TestWithParam<Job> {
       ASSERT_NE(made, whole_.end()) << "left behind: " << path;
       EXPECT_TRUE(bytes == made->second)
           << path << " has " << bytes.size() << " bytes of " << made->second.size();
+    }
+    if (n_visible(folder) > 0) {
+      EXPECT_EQ(n_visible(folder), std::ssize(whole_));
     }
   }
 
@@ -88,23 +104,29 @@ class Interruption : public testing::TestWithParam<Job> {
 };
 
 TEST_P(Interruption, KilledAtAnyMomentLeavesWholeFilesOrNone) {
-  const int seed = testing::UnitTest::GetInstance()->random_seed() + 1;
-  SCOPED_TRACE("moments drawn with seed " + std::to_string(seed) +
-               "; --gtest_random_seed changes it");
-  std::mt19937 random(static_cast<unsigned>(seed));
-  std::uniform_real_distribution<double> moment(0.0, 1.1 * seconds());
+  const unsigned seed = static_cast<unsigned>(GTEST_FLAG_GET(random_seed));
+  SCOPED_TRACE(fmt::format("moments drawn with --gtest_random_seed={}", seed));
+  std::mt19937 random(seed);
+  // Moments up to a little after the end; where that is changes with the load of the machine.
+  double span = seconds();
   int n_killed = 0;
-  std::unique_ptr<ScratchFolder> folder;
+  std::unique_ptr<ScratchFolder> unfinished;
   for (int i = 0; i < kKills; ++i) {
-    folder = std::make_unique<ScratchFolder>();
-    n_killed += disturb(*folder, SIGKILL, moment(random)).status == 128 + SIGKILL ? 1 : 0;
+    auto folder = std::make_unique<ScratchFolder>();
+    const double moment = std::uniform_real_distribution<double>(0.0, span)(random);
+    const bool killed = disturb(*folder, SIGKILL, moment).status == 128 + SIGKILL;
     expect_whole_files(*folder);
+    span *= killed ? 1.1 : 0.8;
+    if (!killed) continue;
+    ++n_killed;
+    if (n_visible(*folder) == 0) unfinished = std::move(folder);
   }
-  // Fewer than a quarter killed means that the moments came too late to show anything.
+  // Fewer killed means that the moments came too late to show anything.
   EXPECT_GE(n_killed, kKills / 4);
-  const Outcome again = run_program(words(*folder));
+  ASSERT_NE(unfinished, nullptr);
+  const Outcome again = run_program(words(*unfinished));
   EXPECT_EQ(again.status, 0) << again.err;
-  expect_same_as_whole(*folder);
+  expect_same_as_whole(*unfinished);
 }
 
 TEST_P(Interruption, CtrlCGivesStatus130AndLeavesNothingHalfDone) {
@@ -134,20 +156,39 @@ TEST_P(Interruption, AFullDiskIsStatus1AndOneSentence) {
   }
 }
 
-TEST_P(Interruption, AMissingOutputFolderIsStatus1AndOneSentence) {
-  const Outcome outcome = run_program(GetParam().words("/nonexistent-folder/deeper"));
+TEST_P(Interruption, AnOutputThatCannotBeMadeIsStatus1AndOneSentence) {
+  const ScratchFolder folder;
+  std::ofstream(folder / "file") << "not a folder";
+  const Outcome outcome = run_program(GetParam().words(folder / "file/in"));
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(is_one_sentence(outcome.err)) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr("/nonexistent-folder"));
+  EXPECT_THAT(outcome.err, HasSubstr(folder / "file"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Jobs, Interruption,
-    testing::Values(Job{
-        "Quantize",
-        [](const std::string& folder) {
-          return Words{"quantize", tiny("tiny-paw-BF16.gguf"), folder + "/out.gguf", "Q4_K_M", "2"};
-        }}),
+    testing::Values(Job{"Graft",
+                        [](const std::string& folder) {
+                          return graft_words(checkpoints().base, checkpoints().finetune,
+                                             folder + "/grafted");
+                        }},
+                    Job{"GraftIntoGguf",
+                        [](const std::string& folder) {
+                          Words words =
+                              graft_words(tiny("tiny-base-BF16.gguf"), tiny("tiny-paw-Q4_K_M.gguf"),
+                                          folder + "/out.gguf");
+                          words.emplace_back("--replace");
+                          return words;
+                        }},
+                    Job{"Convert",
+                        [](const std::string& folder) {
+                          return convert_words(checkpoints().base, folder + "/out.gguf");
+                        }},
+                    Job{"Quantize",
+                        [](const std::string& folder) {
+                          return quantize_words(tiny("tiny-paw-BF16.gguf"), folder + "/out.gguf",
+                                                "Q4_K_M");
+                        }}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

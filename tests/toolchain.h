@@ -21,7 +21,7 @@ using Words = std::vector<std::string>;
 /// A new folder, removed with all it holds when this goes.
 class ScratchFolder {
  public:
-  ScratchFolder() : path_(testing::TempDir() + "foretoken-toolchain-XXXXXX") {
+  ScratchFolder() : path_(::testing::TempDir() + "foretoken-toolchain-XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
   }
   ScratchFolder(const ScratchFolder&) = delete;
@@ -44,16 +44,30 @@ inline void make_tiny_checkpoint(const std::string& folder, const std::string& f
   }
 }
 
-/// A base model with its head, and a fine-tune in two shards without one and without a tower.
+/// A base model with its head, and a fine-tune without one and without a tower; two shards each.
 struct TinyCheckpoints {
   ScratchFolder folder;
   std::string base = folder / "base";
   std::string finetune = folder / "finetune";
   TinyCheckpoints() {
-    make_tiny_checkpoint(base, "--seed 1");
+    make_tiny_checkpoint(base, "--seed 1 --shard-bytes 9000000");
     make_tiny_checkpoint(finetune, "--seed 2 --no-mtp --no-vision --shard-bytes 7000000");
   }
 };
+
+/// The three steps as a user types them.
+inline Words graft_words(const std::string& base, const std::string& finetune,
+                         const std::string& out) {
+  return {"graft", "--base", base, "--finetune", finetune, "--out", out};
+}
+inline Words convert_words(const std::string& folder, const std::string& out,
+                           const std::string& type = "bf16") {
+  return {"convert", folder, "--outfile", out, "--outtype", type};
+}
+inline Words quantize_words(const std::string& in, const std::string& out,
+                            const std::string& type) {
+  return {"quantize", in, out, type, "2"};
+}
 
 /// Every file below a folder: its path from there, and its bytes.
 using FolderContent = std::map<std::string, std::string>;

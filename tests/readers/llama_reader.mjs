@@ -5,8 +5,8 @@
 // rounds activations to BF16 for BF16 weights and to 8 bits for quantized ones, in other places
 // than we do. A difference is therefore excused only where llama.cpp's own two best tokens are
 // closer than a tolerance that is given per weight type, and only few tokens may go that way.
-import { getLlama } from "node-llama-cpp";
-import { generate } from "./foretoken.mjs";
+import { TokenBias, getLlama } from "node-llama-cpp";
+import { generate, inspect } from "./foretoken.mjs";
 
 const said = []; // llama.cpp's error messages since the last model was opened
 
@@ -34,10 +34,11 @@ export async function loadModel(llama, path) {
   }
 }
 
-// A sequence of its own for one prompt, closed when `use` is done with it.
-async function withSequence(model, nContext, use) {
+// A sequence of its own for one prompt, closed when `use` is done with it. The context has room to
+// spare: where it gets tight, node-llama-cpp forgets the oldest tokens before it is full.
+async function withSequence(model, use) {
   const context = await model.createContext({
-    contextSize: nContext,
+    contextSize: 1024,
     threads: 1,
     flashAttention: false,
     experimentalKvCacheKeyType: "F32",
@@ -50,28 +51,40 @@ async function withSequence(model, nContext, use) {
   }
 }
 
+// Rows of the output matrix that belong to no token can win where weights are random. We never
+// sample them; llama.cpp is told not to.
+function padding(program, model, path) {
+  const { metadata } = inspect(program, path);
+  const kinds = metadata.find(({ key }) => key === "tokenizer.ggml.token_type").value;
+  const kUnused = 5;
+  const bias = new TokenBias(model.tokenizer);
+  kinds.forEach((kind, token) => kind === kUnused && bias.set(token, "never"));
+  return bias;
+}
+
 // Reads `ids` and gives the most probable next token, an end token like any other.
-async function nextToken(sequence, ids, metadata = {}) {
-  const next = { generateNext: { token: true, options: { temperature: 0 }, ...metadata } };
+async function nextToken(sequence, ids, tokenBias, metadata = {}) {
+  const options = { temperature: 0, tokenBias };
+  const next = { generateNext: { token: true, options, ...metadata } };
   const results = await sequence.controlledEvaluate([...ids.slice(0, -1), [ids.at(-1), next]]);
   return results.at(-1).next;
 }
 
-function continueGreedily(model, ids, n) {
-  return withSequence(model, ids.length + n, async (sequence) => {
+function continueGreedily(model, ids, n, tokenBias) {
+  return withSequence(model, async (sequence) => {
     const tokens = [];
     while (tokens.length < n) {
       const unread = tokens.length === 0 ? ids : tokens.slice(-1);
-      tokens.push((await nextToken(sequence, unread)).token);
+      tokens.push((await nextToken(sequence, unread, tokenBias)).token);
     }
     return tokens;
   });
 }
 
 // By how much, in log probability, llama.cpp's best token after `ids` is ahead of its second best.
-function lead(model, ids) {
-  return withSequence(model, ids.length, async (sequence) => {
-    const { probabilities } = await nextToken(sequence, ids, { probabilities: true });
+function lead(model, ids, tokenBias) {
+  return withSequence(model, async (sequence) => {
+    const { probabilities } = await nextToken(sequence, ids, tokenBias, { probabilities: true });
     const [first, second] = [...probabilities.values()];
     return Math.log(first) - Math.log(second);
   });
@@ -85,13 +98,14 @@ export async function checkText(program, model, path, prompts, n, tolerance) {
   const complaints = [];
   let agreed = 0;
   let excused = 0;
+  const tokenBias = padding(program, model, path);
   for (const ids of prompts) {
     const ours = generate(program, path, ids, n);
-    const theirs = await continueGreedily(model, ids, n);
+    const theirs = await continueGreedily(model, ids, n, tokenBias);
     const at = theirs.findIndex((token, i) => token !== ours[i]);
     agreed += at < 0 ? n : at;
     if (at < 0) continue;
-    const margin = await lead(model, [...ids, ...theirs.slice(0, at)]);
+    const margin = await lead(model, [...ids, ...theirs.slice(0, at)], tokenBias);
     if (margin < tolerance) {
       excused += n - at;
       continue;

@@ -275,4 +275,15 @@ ordered_json checkpoint_config(const CheckpointShape& shape, const CheckpointPar
   return out;
 }
 
+ordered_json image_config() {
+  return {{"size", {{"longest_edge", 16777216}, {"shortest_edge", 65536}}},
+          {"patch_size", kPatch},
+          {"temporal_patch_size", kTemporalPatch},
+          {"merge_size", kMerge},
+          {"image_mean", {0.5, 0.5, 0.5}},
+          {"image_std", {0.5, 0.5, 0.5}},
+          {"processor_class", "Qwen3VLProcessor"},
+          {"image_processor_type", "Qwen2VLImageProcessorFast"}};
+}
+
 }  // namespace foretoken::testing

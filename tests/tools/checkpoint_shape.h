@@ -85,4 +85,7 @@ std::vector<CheckpointTensor> checkpoint_tensors(const CheckpointShape& shape,
 nlohmann::ordered_json checkpoint_config(const CheckpointShape& shape,
                                          const CheckpointParts& parts);
 
+/// preprocessor_config.json of a checkpoint with a tower; the edges are numbers of pixels.
+nlohmann::ordered_json image_config();
+
 }  // namespace foretoken::testing

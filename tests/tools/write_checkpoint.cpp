@@ -186,6 +186,9 @@ CheckpointReport write_checkpoint(const CheckpointOptions& options) {
   }
   if (shards.size() > 1) write_index(shards, report.weight_bytes, options.folder);
   write_json(options.folder + "/config.json", checkpoint_config(shape, options.parts));
+  if (options.parts.vision) {
+    write_json(options.folder + "/preprocessor_config.json", image_config());
+  }
   write_synthetic_tokenizer(shape, options.folder);
   std::filesystem::copy_file(FORETOKEN_SOURCE_DIR "/models/tiny/chat_template.jinja",
                              options.folder + "/chat_template.jinja",
