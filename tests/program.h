@@ -45,7 +45,7 @@ class RunningProgram {
  public:
   explicit RunningProgram(const std::vector<std::string>& arguments,
                           const StartOptions& options = {})
-      : folder_(testing::TempDir() + "foretoken-cli-XXXXXX") {
+      : folder_(::testing::TempDir() + "foretoken-cli-XXXXXX") {
     if (::mkdtemp(folder_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     std::ofstream(path("in"), std::ios::binary) << options.input;
     child_ = ::fork();

@@ -68,21 +68,35 @@ inline Words quantize_words(const std::string& in, const std::string& out,
                             const std::string& type) {
   return {"quantize", in, out, type, "2"};
 }
+inline Words release_words(const std::string& base, const std::string& finetune,
+                           const std::string& out) {
+  return {"release", "--base",      base,     "--finetune", finetune,       "--out", out,
+          "--types", "BF16,Q4_K_M", "--name", "Tiny",       "--no-measure", "-t",    "2"};
+}
 
-/// Every file below a folder: its path from there, and its bytes.
+/// Every file below a folder: its path from there, and its bytes (in texts, the folder's own path
+/// is written FOLDER).
 using FolderContent = std::map<std::string, std::string>;
 
 inline FolderContent read_folder(const std::string& folder) {
   FolderContent out;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
-    out[std::filesystem::relative(entry.path(), folder).string()] = read_file(entry.path());
+    std::string bytes = read_file(entry.path());
+    if (entry.path().extension() == ".md") {
+      for (std::size_t at = 0; (at = bytes.find(folder, at)) != std::string::npos;) {
+        bytes.replace(at, folder.size(), "FOLDER");
+      }
+    }
+    out[std::filesystem::relative(entry.path(), folder).string()] = std::move(bytes);
   }
   return out;
 }
 
-/// Whether `err` is one sentence to a user: one line that begins with the program's name.
-inline bool is_one_sentence(const std::string& err) {
+/// Whether `err` is one sentence to a user: one line that begins with the program's name, after
+/// what had to be noted before.
+inline bool is_one_sentence(std::string err) {
+  while (err.starts_with("note: ")) err.erase(0, err.find('\n') + 1);
   return err.starts_with("foretoken: ") && err.find('\n') == err.size() - 1;
 }
 

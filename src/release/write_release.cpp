@@ -107,17 +107,18 @@ std::size_t write_release(const std::string& out, std::span<const convert::Tenso
   for (std::size_t i = 0; i < sources.size(); ++i) total += bytes_of(open, i);
   std::size_t done = 0;
   for (std::size_t i = 0; i < sources.size(); ++i) {
+    const std::size_t size = bytes_of(open, i);
     if (!journal.is_done(i)) {
       convert::write_tensor(sources[i], outputs_of(open, i), pool,
                             [&](std::size_t written, std::size_t) {
                               return !progress || progress(done + written, total);
                             });
       journal.mark_done(i);
+      if (progress && !progress(done + size, total)) {
+        throw Cancelled(fmt::format("{}: stopped; the same command goes on from here", out));
+      }
     }
-    done += bytes_of(open, i);
-    if (progress && !progress(done, total)) {
-      throw Cancelled(fmt::format("{}: stopped; the same command goes on from here", out));
-    }
+    done += size;
   }
   for (const OpenFile& file : open) {
     if (file.output) file.output->commit();
