@@ -1,12 +1,15 @@
 # Everyday commands. `make` alone explains them; each is safe to repeat.
 # FUZZ_SECONDS=60 sets how long each fuzz target runs; BENCH_ARGS goes to the benchmark programs.
+# full-size wants a SHAPE (0.8b, 2b, 4b, 9b, 27b) and a DIR with room for three times the checkpoint.
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+SHAPE ?= 0.8b
+DIR ?= /tmp/full-size
 CTEST := ctest --output-on-failure --timeout 600 -j $(JOBS)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo asan tsan fuzz bench format format-check tidy headers clean
+.PHONY: help setup build test demo asan tsan fuzz bench full-size format format-check tidy headers clean
 
 help: ## this list
 	@echo "Foretoken: an engine for the Qwen3.5 family. Start with: make demo"
@@ -48,6 +51,11 @@ bench: setup ## the micro-benchmarks
 	@scripts/configure.sh bench
 	@cmake --build build/bench -j $(JOBS)
 	@for program in build/bench/bench/*_bench; do $$program $(BENCH_ARGS) || exit 1; done
+
+full-size: setup ## the toolchain on random weights of a published size: SHAPE=0.8b DIR=/tmp/full-size
+	@scripts/configure.sh release
+	@cmake --build build/release -j $(JOBS) --target foretoken make_checkpoint
+	@scripts/full-size.sh $(SHAPE) $(DIR)
 
 format: ## clang-format every C++ file
 	@scripts/format.sh

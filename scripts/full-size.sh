@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # full-size.sh SHAPE FOLDER [TYPE...]: the toolchain at a published size (0.8b, 2b, 4b, 9b, 27b).
-# Makes a base and a fine-tune with random weights in FOLDER, runs graft, convert and quantize on
-# them, and prints a table: time, GB/s beside cp of the same bytes, peak memory. Status 1 when a step
+# Makes a base and a fine-tune with random weights in FOLDER, runs graft, release, convert and
+# quantize on them, and prints a table: time, GB/s beside cp of the same bytes, peak memory. Status 1 when a step
 # fails, takes more memory than it may, or makes a file of the wrong size (docs/gguf.md has them for
 # the 9b). Files are removed as soon as they are not needed; the most that lies there at once is
-# about twice the size of the checkpoint (9b: 40 GB).
+# three times the size of the checkpoint (9b: 55 GB).
 #
 # PROGRAM and MAKE_CHECKPOINT name other builds, CPUS the cores to use (a list for taskset).
 set -euo pipefail
@@ -93,7 +93,13 @@ rm -r "$folder/copy"
 
 step graft 300 "$folder/grafted" "$program" graft --base "$folder/base" \
   --finetune "$folder/finetune" --out "$folder/grafted" -t "$threads"
-rm -r "$folder/base" "$folder/finetune"
+# Without the BF16 file, which would not fit beside the rest.
+step "release Q8_0, Q4_K_M" 1000 "$folder/release" "$program" release --base "$folder/base" \
+  --finetune "$folder/finetune" --out "$folder/release" --types Q8_0,Q4_K_M --no-measure \
+  --name full -t "$threads"
+check_size "$folder/release/full-Q8_0.gguf" Q8_0
+check_size "$folder/release/full-Q4_K_M.gguf" Q4_K_M
+rm -r "$folder/base" "$folder/finetune" "$folder/release"
 step "convert to BF16" 1000 "$folder/BF16.gguf" "$program" convert "$folder/grafted" \
   --outfile "$folder/BF16.gguf" --outtype bf16 -t "$threads"
 check_size "$folder/BF16.gguf" BF16
