@@ -26,6 +26,7 @@ struct ReleaseCommand {
   release::RunOptions run;
   std::string types = "BF16,Q8_0,Q6_K,Q4_K_M";
   std::string vision_type = "BF16";
+  std::string force;
   bool no_vision = false;
   bool no_measure = false;
   bool dry_run = false;
@@ -126,6 +127,7 @@ void print_result(const release::ReleasePlan& plan, const release::ReleaseResult
 
 int run_command(ReleaseCommand command) {
   command.options.types = split_list(command.types);
+  for (const std::string& topic : split_list(command.force)) command.options.force.insert(topic);
   command.options.vision = !command.no_vision;
   command.run.measure = !command.no_measure;
   command.options.command = card_command(command);
@@ -199,6 +201,9 @@ Run add_release(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--protect-mtp", command->options.protect_mtp,
                "at least 8 bits for the MTP block and the delta nets' gates");
+  app.add_option("--force", command->force,
+                 "doubts about the head to pass over, by topic, as foretoken graft names them")
+      ->type_name("TOPIC,...");
   app.add_flag("--no-mmproj", command->no_vision, "leave out the vision file");
   app.add_option("--mmproj-type", command->vision_type, "type of the vision file")
       ->type_name("TYPE")
