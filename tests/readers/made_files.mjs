@@ -1,4 +1,4 @@
-// Files that the program under test makes, for the readers to judge: by graft and convert from
+// Files that the program under test makes, for the readers to judge: by graft, convert and release from
 // checkpoints with random weights in the tiny model's shape, by quantize from the trained tiny model.
 //
 // A network with random weights is chaotic: the rounding of activations that llama.cpp does for
@@ -36,6 +36,13 @@ export function makeFiles(program, makeCheckpoint, trainedModel, folder) {
   const sides = ["--base", at("base-F32.gguf"), "--finetune", at("no-head-F32.gguf")];
   foretoken("graft", ...sides, "--out", at("joined-F32.gguf"));
   made.push({ path: at("joined-F32.gguf"), weights: "F32", llama: "continue" });
+
+  // All in one pass.
+  const both = ["--base", at("base"), "--finetune", at("finetune"), "--out", at("set")];
+  foretoken("release", ...both, "--types", "F32,Q4_K_M", "--name", "set", "--no-measure");
+  made.push({ path: at("set/set-F32.gguf"), weights: "F32", llama: "continue" });
+  made.push({ path: at("set/set-Q4_K_M.gguf"), weights: "quantized", llama: "load" });
+  made.push({ path: at("set/mmproj-set-BF16.gguf"), weights: "BF16", llama: "nothing" });
 
   for (const type of ["F32", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "IQ4_XS", "Q4_0"]) {
     const path = at(`trained-${type}.gguf`);

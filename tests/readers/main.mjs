@@ -26,19 +26,19 @@ function goldenPrompts(name) {
 const scratch = mkdtempSync(join(tmpdir(), "foretoken-readers-"));
 process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 const tiny = (name) => join(source, "models/tiny", name);
-const trained = [
-  { path: tiny("tiny-base-BF16.gguf"), prompts: goldenPrompts("base"), weights: "BF16", llama: "continue" },
-  { path: tiny("tiny-paw-BF16.gguf"), prompts: goldenPrompts("finetune"), weights: "BF16", llama: "continue" },
-  { path: tiny("tiny-paw-Q4_K_M.gguf"), prompts: goldenPrompts("finetune"), weights: "quantized", llama: "continue" },
-];
+const committed = [
+  { name: "tiny-base-BF16.gguf", prompts: goldenPrompts("base"), weights: "BF16" },
+  { name: "tiny-paw-BF16.gguf", prompts: goldenPrompts("finetune"), weights: "BF16" },
+  { name: "tiny-paw-Q4_K_M.gguf", prompts: goldenPrompts("finetune"), weights: "quantized" },
+].map(({ name, ...rest }) => ({ ...rest, path: tiny(name), llama: "continue" }));
 const made = makeFiles(program, makeCheckpoint, tiny("tiny-base-BF16.gguf"), scratch);
 const prompts = goldenPrompts("base").slice(0, 8);
-const files = [...trained, ...made.map((file) => ({ ...file, prompts }))];
+const files = [...committed, ...made.map((file) => ({ ...file, prompts }))];
 
 let nFailed = 0;
 function report(reader, path, { complaints, summary }) {
   const verdict = complaints.length === 0 ? "ok" : "DISAGREES";
-  console.log(`${reader.padEnd(16)} ${basename(path).padEnd(28)} ${verdict}: ${summary}`);
+  console.log(`${reader.padEnd(17)} ${basename(path).padEnd(28)} ${verdict}: ${summary}`);
   for (const complaint of complaints) console.log(`    ${complaint}`);
   nFailed += complaints.length > 0 ? 1 : 0;
 }
@@ -67,5 +67,6 @@ for (const { path, prompts, weights, llama: task } of files) {
   });
 }
 await llama.dispose();
-console.log(nFailed === 0 ? `readers: all agree on ${files.length} files` : `readers: ${nFailed} disagree`);
+const verdict = nFailed === 0 ? `all agree on ${files.length} files` : `${nFailed} disagree`;
+console.log(`readers: ${verdict}`);
 process.exitCode = nFailed === 0 ? 0 : 1;
