@@ -123,6 +123,15 @@ std::vector<TensorSource> as_in_a_file(const HfModel& model) {
   return out;
 }
 
+// "owner/name" of a model's repository, or nothing.
+std::string repository(const convert::Ancestor& model) {
+  const std::string url = model.value("repo_url", "");
+  const std::size_t name = url.rfind('/');
+  if (name == std::string::npos || name == 0) return "";
+  const std::size_t owner = url.rfind('/', name - 1);
+  return owner == std::string::npos ? "" : url.substr(owner + 1);
+}
+
 class Planner {
  public:
   explicit Planner(const ReleaseOptions& options)
@@ -285,7 +294,6 @@ class Planner {
       file.types.resize(plan_.sources.size(), Type::F32);
       file.importance.resize(plan_.sources.size(), nullptr);
     }
-    plan_.n_tensors = plan_.sources.size();
     fill_card();
     plan_.hash = hash();
     plan_.keep_alive = held_;
@@ -300,6 +308,9 @@ class Planner {
     card.model = options_.name.empty() ? last_folder(options_.finetune) : options_.name;
     card.base = last_folder(options_.base);
     if (general.license) card.license = *general.license;
+    if (general.base_models && !general.base_models->empty()) {
+      card.base_repository = repository(general.base_models->front());
+    }
     if (general.size_label) card.size = *general.size_label;
     card.n_parameters = text_->n_params;
     card.imatrix = options_.imatrix.empty() ? "" : fs::path(options_.imatrix).filename().string();

@@ -52,7 +52,6 @@ struct ReleasePlan {
   std::vector<std::string> notes;  ///< what a user should know before it starts
   Card card;                       ///< without hashes and measurements
   Sha256 hash{};                   ///< of sources, options and layouts
-  std::size_t n_tensors = 0;
 
   std::shared_ptr<const void> keep_alive;  ///< what `sources` and `files` borrow from
   std::size_t bytes() const;               ///< of all files
