@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # full-size.sh SHAPE FOLDER [TYPE...]: the toolchain at a published size (0.8b, 2b, 4b, 9b, 27b).
 # Makes a base and a fine-tune with random weights in FOLDER, runs graft, release, convert and
-# quantize on them, and prints a table: time, GB/s beside cp of the same bytes, peak memory. Status 1 when a step
-# fails, takes more memory than it may, or makes a file of the wrong size (docs/gguf.md has them for
-# the 9b). Files are removed as soon as they are not needed; the most that lies there at once is
-# three times the size of the checkpoint (9b: 55 GB).
+# quantize on them, and prints a table: time, GB/s beside cp of the same bytes, peak memory. Status 1
+# when a step fails, takes more memory than it may, or makes a file of the wrong size (known for the
+# 9b). Files are removed as soon as they are not needed; the most that lies there at once is three
+# times the size of the checkpoint (9b: 55 GB).
 #
 # PROGRAM and MAKE_CHECKPOINT name other builds, CPUS the cores to use (a list for taskset).
 set -euo pipefail
@@ -29,6 +29,14 @@ if [ -n "${CPUS:-}" ]; then pin=(taskset -c "$CPUS"); fi
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 threads=$("${pin[@]}" nproc)
+made=("$folder"/{base,finetune,copy,grafted,release,log,time} "$folder"/{BF16,QUANTIZED}.gguf)
+for path in "${made[@]}"; do
+  if [ -e "$path" ]; then
+    echo "full-size: $path is in the way" >&2
+    exit 1
+  fi
+done
+trap 'rm -rf "${made[@]}"; rmdir "$folder" 2>/dev/null || true' EXIT
 
 # Tensor bytes of the 9b with its head; a file is this and its metadata.
 declare -A tensor_bytes_9b=(
@@ -59,7 +67,8 @@ step() {
   read -r seconds kib <"$folder/time"
   bytes=$(du -sb --apparent-size "$output" | cut -f1)
   awk -v name="$name" -v s="$seconds" -v kib="$kib" -v b="$bytes" 'BEGIN {
-    printf "%-26s %8.1f s %8.2f GB %7.2f GB/s %8.0f MB peak\n", name, s, b / 1e9, b / (s + 1e-9) / 1e9, kib * 1.024e-3 }'
+    printf "%-26s %8.1f s %8.2f GB", name, s, b / 1e9
+    printf " %7.2f GB/s %8.0f MB peak\n", b / (s + 1e-9) / 1e9, kib * 1.024e-3 }'
   if [ "$limit" -gt 0 ] && [ $((kib * 1024)) -gt $((limit * 1000000)) ]; then
     fail "$name held $((kib * 1024)) bytes of memory; at most ${limit} MB are allowed"
   fi
@@ -106,12 +115,10 @@ check_size "$folder/BF16.gguf" BF16
 rm -r "$folder/grafted"
 
 for type in "${types[@]}"; do
-  step "quantize to $type" 1000 "$folder/$type.gguf" \
-    "$program" quantize "$folder/BF16.gguf" "$folder/$type.gguf" "$type" "$threads"
-  check_size "$folder/$type.gguf" "$type"
-  rm "$folder/$type.gguf"
+  step "quantize to $type" 1000 "$folder/QUANTIZED.gguf" \
+    "$program" quantize "$folder/BF16.gguf" "$folder/QUANTIZED.gguf" "$type" "$threads"
+  check_size "$folder/QUANTIZED.gguf" "$type"
+  rm "$folder/QUANTIZED.gguf"
 done
-rm "$folder/BF16.gguf" "$folder/log" "$folder/time"
-rmdir "$folder" 2>/dev/null || true
 if [ $failures -gt 0 ]; then exit 1; fi
 echo "full-size: every step within its limits, every size as it should be"
