@@ -189,6 +189,9 @@ TEST(Release, RefusesWhatCannotWork) {
   how.imatrix = tiny("README.md");
   EXPECT_THAT(refusal(how), HasSubstr("README.md"));
   EXPECT_FALSE(fs::exists(folder / "out"));
+  how = options(folder);
+  how.out = tiny("README.md");
+  EXPECT_THAT(refusal(how), HasSubstr("names a folder"));
 }
 
 TEST(Release, MeasuresAndSaysSoInTheCard) {

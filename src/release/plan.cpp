@@ -139,6 +139,10 @@ class Planner {
 
   ReleasePlan plan() {
     plan_.out = options_.out;
+    std::error_code error;
+    if (fs::exists(options_.out, error) && !fs::is_directory(options_.out, error)) {
+      throw RequestError(fmt::format("{}: is a file; --out names a folder", options_.out));
+    }
     const std::vector<convert::FileType> types = parse_types();
     check_head(options_, plan_);
     read_importances();
