@@ -38,7 +38,9 @@ const std::map<std::string_view, std::string_view> kSpellings = {
     {"--mtp", "--spec-mtp"},
 };
 
-std::string normalise(std::string_view argument) {
+// `convert` has a --mtp of its own, which is llama.cpp's too.
+std::string normalise(std::string_view argument, bool of_convert) {
+  if (of_convert && argument == "--mtp") return std::string(argument);
   if (argument.size() > 2 && argument.starts_with("--")) {
     std::string out(argument);
     const auto end = std::find(out.begin(), out.end(), '=');
@@ -56,7 +58,8 @@ std::string normalise(std::string_view argument) {
 
 std::vector<std::string> normalise_flags(int argc, char** argv) {
   std::vector<std::string> out;
-  for (int i = 1; i < argc; ++i) out.push_back(normalise(argv[i]));
+  const bool of_convert = argc > 1 && std::string_view(argv[1]) == "convert";
+  for (int i = 1; i < argc; ++i) out.push_back(normalise(argv[i], of_convert));
   return out;
 }
 
