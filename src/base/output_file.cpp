@@ -26,35 +26,42 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// The permissions a plain creation would give; mkostemp makes its file private.
-mode_t default_mode() {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  return 0666 & ~mask;
-}
+// What a plain creation asks for; the system takes the user's mask off.
+constexpr mode_t kMode = 0666;
 
-// A name beside `path` that no other OutputFile of any living process uses.
-std::string unique_name(const std::string& path) {
+// A name beside `path`, another one with each call. Somebody may have it all the same: processes of
+// two containers can have equal numbers.
+std::string new_name(const std::string& path) {
   static std::atomic<unsigned> counter{0};
   return fmt::format("{}.part-{}-{}", path, ::getpid(), counter++);
 }
 
+std::string link_of(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
-  fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, default_mode());
-  if (fd_ >= 0) return;
-  // Overlays and network file systems may not know unnamed files; anything else is a real refusal.
-  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) throw_io("create", errno);
-  temporary_ = path + ".part-XXXXXX";
-  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  refuse_special();
+  fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kMode);
+  if (fd_ >= 0) {
+    // Without /proc it could never get a name, which would show when all the work is done.
+    if (::access(link_of(fd_).c_str(), F_OK) == 0) return;
+    ::close(fd_);
+  } else if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) {
+    // Overlays and network file systems may not know unnamed files; this is a real refusal.
+    throw_io("create", errno);
+  }
+  do {
+    temporary_ = new_name(path);
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+  } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0) throw_io("create", errno);
-  ::fchmod(fd_, default_mode());
 }
 
 OutputFile::OutputFile(const std::string& path, const std::string& unfinished)
     : path_(path), temporary_(unfinished), keep_(true) {
-  fd_ = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, default_mode());
+  refuse_special();
+  fd_ = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kMode);
   if (fd_ < 0) throw_io("create", errno);
 }
 
@@ -74,11 +81,17 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::reserve(std::size_t size) {
+  // Not posix_fallocate, which where the system call is missing writes into every block, and reads
+  // from a file that already has a size: this one is open for writing only.
   int error = EINTR;
-  while (error == EINTR) error = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
+  while (error == EINTR) {
+    error = ::fallocate(fd_, 0, 0, static_cast<off_t>(size)) == 0 ? 0 : errno;
+  }
   if (error == 0) return;
   // Where room cannot be set aside the size can still be set; a full disk then shows later.
-  if (error != EOPNOTSUPP && error != EINVAL) throw_io("set aside room for", error);
+  if (error != EOPNOTSUPP && error != EINVAL && error != ENOSYS) {
+    throw_io(fmt::format("set aside {} bytes", size), error);
+  }
   if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) throw_io("write", errno);
 }
 
@@ -103,10 +116,9 @@ void OutputFile::copy_at(std::size_t offset, int source_fd, std::size_t source_o
       continue;
     }
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno != EXDEV && errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS) {
-      throw_io("write", errno);
-    }
-    break;  // across file systems that cannot do it, or at the end of the source: by hand
+    // At the end of the source, across file systems that cannot do it, in containers that forbid
+    // the call: by hand, which also tells a source that cannot be read from a disk that is full.
+    break;
   }
   std::array<std::byte, std::size_t{256} * 1024> buffer;
   while (size > 0) {
@@ -128,10 +140,11 @@ void OutputFile::copy_at(std::size_t offset, int source_fd, std::size_t source_o
 void OutputFile::commit() {
   if (::fsync(fd_) != 0) throw_io("write", errno);
   if (temporary_.empty()) {
-    const std::string name = unique_name(path_);
-    const std::string self = fmt::format("/proc/self/fd/{}", fd_);
-    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-      throw_io("name", errno);
+    const std::string self = link_of(fd_);
+    std::string name = new_name(path_);
+    while (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      if (errno != EEXIST) throw_io("name", errno);
+      name = new_name(path_);
     }
     temporary_ = name;
   }
@@ -144,7 +157,16 @@ void OutputFile::commit() {
   ::close(folder);
 }
 
-void OutputFile::throw_io(const char* action, int error) const {
+void OutputFile::refuse_special() const {
+  struct stat status {};
+  if (::stat(path_.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return;
+  throw IoError(
+      fmt::format("{}: cannot create: {} is there, and putting a file in its place would destroy "
+                  "it; choose another name",
+                  path_, S_ISDIR(status.st_mode) ? "a folder" : "a device, pipe or socket"));
+}
+
+void OutputFile::throw_io(std::string_view action, int error) const {
   throw IoError(
       fmt::format("{}: cannot {}: {}", path_, action, std::generic_category().message(error)));
 }

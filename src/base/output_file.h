@@ -1,11 +1,12 @@
 // A file that appears whole or not at all: written without a name in its folder (or, where the file
 // system cannot do that, under a temporary one), synced, then put under its own. A process killed
-// half-way leaves nothing.
+// half-way leaves nothing, or the file of the temporary name.
 #pragma once
 
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace foretoken {
 
@@ -13,7 +14,8 @@ namespace foretoken {
 /// to be gone on with.
 class OutputFile {
  public:
-  /// Creates the unfinished file beside `path`. Throws IoError with the system's reason.
+  /// Creates the unfinished file beside `path`. Throws IoError with the system's reason, or when
+  /// there is a folder, device, pipe or socket of that name.
   explicit OutputFile(const std::string& path);
   /// An output that can be gone on with after an interruption: it is the file `unfinished` (on the
   /// same file system; created when absent) until commit(), and stays that when this object is
@@ -42,7 +44,8 @@ class OutputFile {
   void commit();
 
  private:
-  [[noreturn]] void throw_io(const char* action, int error) const;
+  void refuse_special() const;
+  [[noreturn]] void throw_io(std::string_view action, int error) const;
 
   std::string path_;
   std::string temporary_;  // empty while the file has no name
