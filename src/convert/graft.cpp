@@ -74,7 +74,7 @@ TensorSource bytes_source(const FileRange& range) {
   return out;
 }
 
-void check_finetune(const GraftInput& finetune, const GraftOptions& options,
+void check_finetune(const GraftInput& finetune, bool base_has_head, const GraftOptions& options,
                     std::vector<Finding>& out) {
   if (!finetune.has_trunk) {
     out.push_back({Severity::Refusal, "model",
@@ -85,8 +85,9 @@ void check_finetune(const GraftInput& finetune, const GraftOptions& options,
   out.push_back({Severity::Refusal, "replace",
                  fmt::format("{}: has {} MTP tensors already", finetune.path,
                              finetune.head.size() + finetune.extra.size()),
-                 "nothing needs to be done if it is whole; --replace puts the base model's head "
-                 "in its place"});
+                 base_has_head ? "nothing needs to be done if it is whole; --replace puts the base "
+                                 "model's head in its place"
+                               : "and the base model has none: are --base and --finetune swapped?"});
 }
 
 void append(std::vector<Finding>& to, std::vector<Finding> from) {
@@ -182,7 +183,7 @@ GraftPlan plan_graft(const GraftOptions& options) {
   plan.title = fmt::format("MTP head of {} into {}", base.path, finetune.path);
   plan.findings = check_head(base);
   append(plan.findings, check_fit(base, finetune));
-  check_finetune(finetune, options, plan.findings);
+  check_finetune(finetune, !base.head.empty(), options, plan.findings);
   plan.allowed = !forbids(plan.findings, options.force);
   if (base.is_gguf() && !finetune.is_gguf()) {
     throw RequestError(fmt::format(

@@ -75,6 +75,27 @@ bool is_in_layer_order(const std::vector<TensorSource>& tensors) {
   });
 }
 
+/// Weights of a model before and after.
+struct Count {
+  std::size_t before = 0;
+  std::size_t after = 0;
+};
+
+/// Copies a key that the head does not change. A size label that was counted ("8.9B") is counted
+/// again; one that came from a name stays. Keys of a split file stay behind, as does the alignment:
+/// the writer always pads to 32.
+void copy_entry(const gguf::Metadata& metadata, const gguf::Entry& entry, const Count& weights,
+                gguf::Writer& keys) {
+  if (entry.key.starts_with("split.") || entry.key == "general.alignment") return;
+  const bool was_counted = entry.key == kSizeLabel && entry.type == gguf::ValueType::String &&
+                           metadata.require_string(kSizeLabel) == size_label(weights.before);
+  if (was_counted) {
+    keys.set_string(kSizeLabel, size_label(weights.after));
+  } else {
+    keys.set_entry(entry);
+  }
+}
+
 class GgufGraft {
  public:
   GgufGraft(GgufOutput& output, const GraftOptions& options, GraftPlan& plan)
@@ -131,7 +152,6 @@ class GgufGraft {
     const bool has_mtp_layers = metadata.has(kMtpLayers);
     bool placed = has_mtp_layers;
     for (const gguf::Entry& entry : metadata.entries()) {
-      if (entry.key.starts_with("split.") || entry.key == "general.alignment") continue;
       if (!placed && entry.key == kBehindMtpLayers) {
         keys.set_u32(kMtpLayers, 1);
         placed = true;
@@ -145,25 +165,11 @@ class GgufGraft {
         flags.resize(n_layers);
         flags.push_back(false);
         keys.set_bool_array(kRecurrent, flags);
-      } else if (entry.key == kSizeLabel) {
-        set_size_label(metadata, n_trunk_elements);
       } else {
-        keys.set_entry(entry);
+        copy_entry(metadata, entry, {n_trunk_elements, n_elements(output_.sources)}, keys);
       }
     }
     if (!placed) keys.set_u32(kMtpLayers, 1);
-  }
-
-  /// A label that was counted ("8.9B") is counted again; one that came from a name stays.
-  void set_size_label(const gguf::Metadata& metadata, std::size_t n_trunk_elements) {
-    const gguf::Entry& entry = *metadata.find_entry(kSizeLabel);
-    const bool was_counted = entry.type == gguf::ValueType::String &&
-                             metadata.require_string(kSizeLabel) == size_label(n_trunk_elements);
-    if (was_counted) {
-      output_.target.keys.set_string(kSizeLabel, size_label(n_elements(output_.sources)));
-    } else {
-      output_.target.keys.set_entry(entry);
-    }
   }
 
   void describe(std::size_t n_trunk) {
@@ -236,11 +242,15 @@ void plan_gguf_extract(const GraftInput& base, const GraftOptions& options, Graf
   const auto output = std::make_shared<GgufOutput>();
   output->base = base;
   output->target.path = options.out;
-  ModelSource model = open_gguf_model(base.file, TensorOrder::AsInFile);
-  output->target.keys = std::move(model.keys);
+  const ModelSource model = open_gguf_model(base.file, TensorOrder::AsInFile);
   for (const TensorSource& tensor : model.tensors) {
     const int layer = layer_of(tensor.name);
     if (layer < 0 || layer == base.shape.n_layers) output->sources.push_back(tensor);
+  }
+  const gguf::Metadata& metadata = base.file->metadata();
+  const Count weights{n_elements(model.tensors), n_elements(output->sources)};
+  for (const gguf::Entry& entry : metadata.entries()) {
+    copy_entry(metadata, entry, weights, output->target.keys);
   }
   for (const TensorSource& source : output->sources) {
     output->target.tensors.push_back({&source, source.type, {}});

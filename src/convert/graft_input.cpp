@@ -180,6 +180,7 @@ GraftInput open_folder(const std::string& path) {
 GraftInput open_head_checkpoint(const std::string& path) {
   GraftInput input;
   input.path = path;
+  input.is_head_file = true;
   input.checkpoint =
       std::make_shared<const safetensors::Checkpoint>(safetensors::Checkpoint::open_file(path));
   for (const auto& [key, value] : input.checkpoint->files().front().metadata()) {

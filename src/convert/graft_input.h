@@ -75,6 +75,7 @@ struct GraftInput {
   std::string config_text;         ///< config.json as it is; of a head-only file, what it carries
 
   ModelShape shape;
+  bool is_head_file = false;  ///< a head-only checkpoint: a file, no folder with a tokenizer
   bool has_trunk = false;
   std::vector<HeadTensor> head;    ///< in file order
   std::vector<std::string> extra;  ///< MTP tensors that the format has no place for, by name

@@ -129,8 +129,10 @@ std::string set_json_member(std::string_view text, std::string_view object, std:
     const std::size_t place = map.empty ? map.open : map.last_end;
     out.insert(place, fmt::format("{}{}\"{}\": {}", map.empty ? "" : ",", indent, key, value));
   }
+  // A name spelled with escapes is seen by the parser only; appending another would make two.
+  const bool missed = !map.value && target->contains(std::string(key));
   (*target)[std::string(key)] = nlohmann::ordered_json::parse(value);
-  if (parse_json_object(out, file) != wanted) {
+  if (missed || parse_json_object(out, file) != wanted) {
     throw FormatError(
         fmt::format("{}: cannot set {}: the text is written in a way that was not "
                     "understood; set it by hand",

@@ -83,7 +83,7 @@ void compare_merges(const Vocabulary& base, const Vocabulary& finetune,
 
 /// Equal files need not be read: most fine-tunes carry their base's along.
 bool have_equal_files(const GraftInput& base, const GraftInput& finetune) {
-  if (base.is_gguf() || finetune.is_gguf() || base.path.ends_with(".safetensors")) return false;
+  if (base.is_gguf() || finetune.is_gguf() || base.is_head_file) return false;
   constexpr std::array kNames = {"tokenizer.json", "tokenizer_config.json"};
   return std::ranges::all_of(kNames, [&](const char* name) {
     const fs::path a = fs::path(base.path) / name;
@@ -99,7 +99,7 @@ bool have_equal_files(const GraftInput& base, const GraftInput& finetune) {
 std::optional<Vocabulary> read_vocabulary(const GraftInput& input, TokenizerMatch& out) {
   try {
     if (input.is_gguf()) return tokenizer::read_gguf_vocabulary(*input.file);
-    if (input.path.ends_with(".safetensors")) {
+    if (input.is_head_file) {
       out.notes.push_back(input.path +
                           ": a head alone has no tokenizer, so whether the two read "
                           "text alike was not checked");

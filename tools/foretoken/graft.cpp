@@ -202,9 +202,9 @@ int GraftCommand::run() {
   if (json) {
     print_json(to_json(plan, *this, writes));
   } else if (writes) {
-    fmt::print("{}: {:.1f} MiB in {:.2f} s ({:.0f} MiB/s), {} tensors of the head\n", options.out,
+    fmt::print("{}: {:.1f} MiB in {:.2f} s ({:.0f} MiB/s), {} tensors{}\n", options.out,
                mib(plan.size_bytes), seconds, mib(plan.size_bytes) / std::max(seconds, 1e-6),
-               plan.head.size());
+               plan.head.size(), extract ? "" : " of the head");
   }
   if (plan.allowed) return 0;
   std::fflush(stdout);
