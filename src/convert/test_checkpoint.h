@@ -3,7 +3,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <cstring>
 #include <filesystem>
@@ -260,7 +259,7 @@ class TestCheckpoint {
 /// A new folder, removed with all it holds when this goes.
 class TestFolder {
  public:
-  TestFolder() : path_(::testing::TempDir() + "foretoken-convert-XXXXXX") {
+  TestFolder() : path_(std::filesystem::temp_directory_path() / "foretoken-convert-XXXXXX") {
     if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
   }
   TestFolder(const TestFolder&) = delete;
