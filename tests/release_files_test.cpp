@@ -1,10 +1,17 @@
 // The whole way in one command: its files are those of the long way and, where they are beside the
 // checkout, llama.cpp's, byte for byte; a stopped run is gone on with; what cannot work is refused
 // before anything is written.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -150,6 +157,120 @@ TEST(Release, KeepsItsHandsOffOtherFiles) {
   EXPECT_FALSE(fs::exists(folder / "out/tiny-paw-BF16.gguf"));
 }
 
+TEST(Release, KeepsItsHandsOffAReadmeOfSomebodyElse) {
+  const ScratchFolder folder;
+  fs::create_directories(folder / "out");
+  std::ofstream(folder / "out/README.md") << "somebody's";
+  EXPECT_THROW(run(options(folder, {"Q8_0"})), RequestError);
+  EXPECT_EQ(read_file(folder / "out/README.md"), "somebody's");
+  EXPECT_FALSE(fs::exists(folder / "out/tiny-paw-Q8_0.gguf"));
+}
+
+TEST(Release, LeavesACardAloneThatItsOwnerHasEdited) {
+  const ScratchFolder folder;
+  run(options(folder, {"Q8_0"}));
+  std::ofstream(folder / "out/README.md") << "edited";
+  EXPECT_TRUE(run(options(folder, {"Q8_0"})).was_complete);
+  EXPECT_EQ(read_file(folder / "out/README.md"), "edited");
+  fs::remove(folder / "out/README.md");
+  EXPECT_TRUE(run(options(folder, {"Q8_0"})).was_complete);
+  EXPECT_THAT(read_file(folder / "out/README.md"), HasSubstr("Q8_0"));
+}
+
+// Stopped while it hashes: all is written and the journal is full, but of a file that was removed
+// then nothing is left, and it must not come back as zeros.
+TEST(Release, WritesAgainWhatWasRemovedBetweenTwoRuns) {
+  const ScratchFolder whole;
+  run(options(whole, {"BF16", "Q8_0"}));
+  const ScratchFolder folder;
+  EXPECT_THROW(
+      run(options(folder, {"BF16", "Q8_0"}),
+          [](const std::string& step, std::size_t, std::size_t) { return step == "writing"; }),
+      Cancelled);
+  ASSERT_TRUE(fs::remove(folder / "out/tiny-paw-Q8_0.gguf"));
+  run(options(folder, {"BF16", "Q8_0"}));
+  EXPECT_EQ(read_folder(folder / "out"), read_folder(whole / "out"));
+}
+
+TEST(Release, WritesAgainWhenAnUnfinishedFileWasRemoved) {
+  const ScratchFolder whole;
+  run(options(whole, {"Q8_0"}));
+  const ScratchFolder folder;
+  std::string message;
+  try {
+    run(options(folder, {"Q8_0"}),
+        [](const std::string&, std::size_t done, std::size_t total) { return done < total / 2; });
+  } catch (const Cancelled& cancelled) {
+    message = cancelled.what();
+  }
+  EXPECT_THAT(message, HasSubstr("goes on from here"));
+  ASSERT_TRUE(fs::remove(folder / "out/.foretoken-release/tiny-paw-Q8_0.gguf.part"));
+  EXPECT_EQ(run(options(folder, {"Q8_0"})).n_resumed, 0U);
+  EXPECT_EQ(read_folder(folder / "out"), read_folder(whole / "out"));
+}
+
+TEST(Release, NamesNothingWhenTheWeightsChangeMeanwhile) {
+  const ScratchFolder folder;
+  fs::copy(tiny("paw"), folder / "paw");
+  release::ReleaseOptions how = options(folder, {"Q8_0"});
+  how.finetune = folder / "paw";
+  const std::string weights = folder / "paw/model-00001-of-00002.safetensors";
+  ASSERT_TRUE(fs::exists(weights));
+  EXPECT_THROW(run(how,
+                   [&](const std::string&, std::size_t, std::size_t) {
+                     fs::last_write_time(weights,
+                                         fs::file_time_type::clock::now() + std::chrono::hours(1));
+                     return true;
+                   }),
+               IoError);
+  EXPECT_FALSE(fs::exists(folder / "out/tiny-paw-Q8_0.gguf"));
+  EXPECT_FALSE(run(how).was_complete);
+  EXPECT_TRUE(fs::exists(folder / "out/tiny-paw-Q8_0.gguf"));
+}
+
+TEST(Release, IsAloneInItsFolder) {
+  const ScratchFolder folder;
+  fs::create_directories(folder / "out");
+  const int fd = ::open((folder / "out").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  EXPECT_THROW(run(options(folder, {"Q8_0"})), RequestError);
+  ::close(fd);
+  EXPECT_FALSE(run(options(folder, {"Q8_0"})).was_complete);
+}
+
+// A limit on file sizes stands in for a full disk.
+TEST(Release, KeepsNoRoomWhenThereIsNotEnough) {
+  const ScratchFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const std::size_t small = fs::file_size(tiny("tiny-paw-Q4_K_M.gguf"));
+    const rlimit limit{small + 1, small + 1};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      run(options(folder, {"Q4_K_M", "BF16"}));
+    } catch (const IoError&) {
+      ::_exit(42);
+    } catch (...) {
+    }
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 42);
+  for (const auto& [name, content] : read_folder(folder / "out")) {
+    EXPECT_LT(content.size(), 10'000U) << name;
+  }
+}
+
+TEST(Release, FileNamesHaveNothingOfWhichShellsOrJsonTakeNotice) {
+  const ScratchFolder folder;
+  release::ReleaseOptions how = options(folder, {"Q8_0"});
+  how.name = "Größe \xFF|$(x)`";
+  const release::ReleasePlan plan = release::plan_release(how);
+  EXPECT_EQ(fs::path(plan.files.at(0).path).filename(), "Größe-----x---Q8_0.gguf");
+}
+
 TEST(Release, OtherOptionsAreAnotherPlan) {
   const ScratchFolder folder;
   release::ReleaseOptions protect = options(folder);
@@ -192,6 +313,9 @@ TEST(Release, RefusesWhatCannotWork) {
   how = options(folder);
   how.out = tiny("README.md");
   EXPECT_THAT(refusal(how), HasSubstr("names a folder"));
+  how = options(folder);
+  how.out = tiny("paw/../paw");
+  EXPECT_THAT(refusal(how), HasSubstr("is one of the checkpoints"));
 }
 
 TEST(Release, MeasuresAndSaysSoInTheCard) {

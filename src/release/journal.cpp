@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kBootIdBytes = 36;
 
-// Changes with every start of the system.
+// Changes with every start of the system; spaces where the system does not tell.
 std::string boot_id() {
   std::ifstream in("/proc/sys/kernel/random/boot_id");
   std::string out(std::istreambuf_iterator<char>(in), {});
@@ -29,10 +29,10 @@ std::string boot_id() {
   return out;
 }
 
-std::string header_of(const Sha256& plan) {
+std::string header_of(const Sha256& plan, const std::string& boot) {
   std::string out(plan.size(), '\0');
   std::memcpy(out.data(), plan.data(), plan.size());
-  return out + boot_id();
+  return out + boot;
 }
 
 std::string read_all(const std::string& path) {
@@ -44,9 +44,11 @@ std::string read_all(const std::string& path) {
 
 Journal::Journal(const std::string& path, const Sha256& plan, std::size_t n_tensors)
     : path_(path), done_(n_tensors) {
-  const std::string header = header_of(plan);
+  const std::string boot = boot_id();
+  const std::string header = header_of(plan, boot);
   const std::string old = read_all(path);
-  resumed_ = old.starts_with(header);
+  const bool knows_boot = boot.find_first_not_of(' ') != std::string::npos;
+  resumed_ = knows_boot && old.starts_with(header);
   fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (resumed_ ? 0 : O_TRUNC),
                0666);
   if (fd_ < 0) {

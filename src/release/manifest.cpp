@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -12,6 +13,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// JSON has no word for what is no number, and the library writes null.
+double read_number(const Json& in) {
+  return in.is_null() ? std::numeric_limits<double>::quiet_NaN() : in.get<double>();
+}
+
 ManifestFile read_file(const Json& in) {
   ManifestFile out;
   out.size_bytes = in.at("size_bytes").get<std::size_t>();
@@ -19,13 +25,13 @@ ManifestFile read_file(const Json& in) {
   out.not_measured = in.value("not_measured", "");
   if (!in.contains("perplexity")) return out;
   out.is_measured = true;
-  out.measured.perplexity = in.at("perplexity").get<double>();
-  out.measured.perplexity_error = in.at("perplexity_error").get<double>();
+  out.measured.perplexity = read_number(in.at("perplexity"));
+  out.measured.perplexity_error = read_number(in.at("perplexity_error"));
   for (const Json& row : in.at("acceptance")) {
     out.measured.acceptance.push_back(
         {.depth = row.at("depth").get<int>(),
-         .accepted = row.at("accepted").get<double>(),
-         .tokens_per_round = row.at("tokens_per_round").get<double>()});
+         .accepted = read_number(row.at("accepted")),
+         .tokens_per_round = read_number(row.at("tokens_per_round"))});
   }
   return out;
 }

@@ -1,10 +1,14 @@
 // Hashes, the journal, the manifest and the card, each alone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include "base/error.h"
@@ -82,6 +86,39 @@ TEST_F(Parts, AJournalOfBeforeTheLastStartOfTheSystemCountsForNothing) {
   EXPECT_FALSE(Journal(path_, plan, 5).resumed());
 }
 
+// Without /proc there is no boot id.
+TEST_F(Parts, AJournalCountsForNothingWhereTheSystemDoesNotSayWhenItStarted) {
+  constexpr int kImpossibleHere = 77;
+  std::filesystem::create_directory(path_);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::chroot(path_.c_str()) != 0 &&
+        (::unshare(CLONE_NEWUSER) != 0 || ::chroot(path_.c_str()) != 0)) {
+      ::_exit(kImpossibleHere);
+    }
+    const Sha256 plan{};
+    { Journal("/journal", plan, 5).mark_done(2); }
+    ::_exit(Journal("/journal", plan, 5).resumed() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  std::filesystem::remove(path_ + "/journal");
+  if (WEXITSTATUS(status) == kImpossibleHere) GTEST_SKIP() << "the root folder cannot be changed";
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+TEST_F(Parts, AManifestKeepsFiguresThatAreNoNumbers) {
+  Manifest manifest;
+  manifest.plan = "abc";
+  ManifestFile& file = manifest.files["x.gguf"];
+  file.is_measured = true;
+  file.measured.perplexity = std::numeric_limits<double>::quiet_NaN();
+  write_manifest(path_, manifest);
+  const Manifest read = read_manifest(path_);
+  EXPECT_EQ(read.plan, "abc");
+  EXPECT_TRUE(std::isnan(*read.files.at("x.gguf").measured.perplexity));
+}
+
 TEST_F(Parts, AManifestSurvivesWritingAndReading) {
   Manifest manifest;
   manifest.plan = "abc";
@@ -123,9 +160,14 @@ TEST(ModelCard, NamesCannotBreakOutOfTheirPlaces) {
 TEST(ModelCard, LeavesOutATableWithoutFigures) {
   Card card;
   card.model = "m";
-  card.files.push_back({.name = "m-Q8_0.gguf", .type = "Q8_0", .not_measured = "not measured"});
+  card.files.push_back({.name = "m-Q8_0.gguf",
+                        .type = "Q8_0",
+                        .sha256 = "",
+                        .measured = {},
+                        .not_measured = "not measured"});
   EXPECT_THAT(render_model_card(card), Not(HasSubstr("## Measured")));
-  card.files.push_back({.name = "m-Q6_K.gguf", .type = "Q6_K"});
+  card.files.push_back(
+      {.name = "m-Q6_K.gguf", .type = "Q6_K", .sha256 = "", .measured = {}, .not_measured = ""});
   card.files.back().measured = {.perplexity = 12.5, .acceptance = {{1, 0.75, 1.75}}};
   const std::string text = render_model_card(card);
   EXPECT_THAT(text, HasSubstr("| Q8_0 | not measured | |"));

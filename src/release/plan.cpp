@@ -32,6 +32,8 @@ using convert::HfOutput;
 using convert::TensorSource;
 using quant::Type;
 
+constexpr std::string_view kWeightsEnding = ".safetensors";
+
 // What a plan's functions and pointers borrow from.
 struct Held {
   std::list<HfModel> models;
@@ -43,15 +45,42 @@ std::string last_folder(std::string path) {
   return fs::path(path).filename().string();
 }
 
-// A name that is safe in a file's: no folder in it, no spaces, nothing hidden.
-std::string file_stem(const std::string& name) {
+// A name that is safe in a file's, in JSON and in the card's commands: UTF-8, no folder in it, no
+// spaces, nothing that a shell takes for its own, nothing hidden.
+std::string file_stem(std::string_view name) {
+  constexpr std::string_view kUnsafe = "/\\\"'`$&|;<>()*?[]{}!#~";
   std::string out;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte <= 0x20 || byte == 0x7F || c == '/' || c == '\\' ? '-' : c;
+  while (!name.empty()) {
+    const std::size_t length = std::max<std::size_t>(1, utf8_length(name));
+    const bool is_safe = length > 1 || (static_cast<unsigned char>(name[0]) - 0x21U < 0x5EU &&
+                                        kUnsafe.find(name[0]) == std::string_view::npos);
+    out += is_safe ? name.substr(0, length) : "-";
+    name.remove_prefix(length);
   }
   while (!out.empty() && (out.front() == '.' || out.front() == '-')) out.erase(out.begin());
   return out.empty() ? "model" : out;
+}
+
+// Names, sizes and times of the files of some folders; what cannot be read is left to whoever opens
+// it.
+std::string state_of(std::span<const std::string> folders, std::string_view ending = "") {
+  std::string text;
+  for (const std::string& folder : folders) {
+    std::vector<std::string> lines;
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+      const std::string name = entry->path().filename().string();
+      std::error_code absent;
+      if (!name.ends_with(ending) || !entry->is_regular_file(absent)) continue;
+      lines.push_back(
+          fmt::format("{} {} {}\n", name, fs::file_size(entry->path(), absent),
+                      fs::last_write_time(entry->path(), absent).time_since_epoch().count()));
+    }
+    std::ranges::sort(lines);
+    for (const std::string& line : lines) text += line;
+  }
+  return text;
 }
 
 // F32 and BF16 are what the converter writes; all others, F16 too, are what the quantizer makes of
@@ -139,10 +168,7 @@ class Planner {
 
   ReleasePlan plan() {
     plan_.out = options_.out;
-    std::error_code error;
-    if (fs::exists(options_.out, error) && !fs::is_directory(options_.out, error)) {
-      throw RequestError(fmt::format("{}: is a file; --out names a folder", options_.out));
-    }
+    check_folders();
     const std::vector<convert::FileType> types = parse_types();
     check_head(options_, plan_);
     read_importances();
@@ -164,6 +190,27 @@ class Planner {
   }
 
  private:
+  void check_folders() {
+    std::error_code error;
+    if (fs::exists(options_.out, error) && !fs::is_directory(options_.out, error)) {
+      throw RequestError(fmt::format("{}: is a file; --out names a folder", options_.out));
+    }
+    for (const std::string& folder : {options_.base, options_.finetune}) {
+      if (!fs::equivalent(options_.out, folder, error)) continue;
+      throw RequestError(
+          fmt::format("{}: is one of the checkpoints; --out names a folder of its own", folder));
+    }
+    const std::vector<std::string> folders = {options_.base, options_.finetune};
+    sources_ = state_of(folders);
+    plan_.check_sources = [folders, before = state_of(folders, kWeightsEnding)] {
+      if (state_of(folders, kWeightsEnding) == before) return;
+      throw IoError(
+          fmt::format("{} or {}: weights have changed while they were read, so what was written "
+                      "may be of both states; give the command again",
+                      folders[0], folders[1]));
+    };
+  }
+
   std::vector<convert::FileType> parse_types() const {
     std::vector<convert::FileType> out;
     for (const std::string& name : options_.types) {
@@ -344,21 +391,10 @@ class Planner {
     }
   }
 
-  // Names, sizes and times of all source files, and every byte of the headers, which hold keys,
-  // types and shapes.
+  // The state of all source files, and every byte of the headers, which hold keys, types and
+  // shapes.
   Sha256 hash() const {
-    std::string text = fmt::format("foretoken release {}\n", options_.version);
-    for (const std::string& folder : {options_.base, options_.finetune}) {
-      std::vector<std::string> lines;
-      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-        if (!entry.is_regular_file()) continue;
-        lines.push_back(fmt::format("{} {} {}\n", entry.path().filename().string(),
-                                    entry.file_size(),
-                                    entry.last_write_time().time_since_epoch().count()));
-      }
-      std::ranges::sort(lines);
-      for (const std::string& line : lines) text += line;
-    }
+    std::string text = fmt::format("foretoken release {}\n", options_.version) + sources_;
     for (const ReleaseFile& file : plan_.files) {
       text += fs::path(file.path).filename().string() + "\n";
       text += to_hex(sha256(file.keys.layout().header)) + "\n";
@@ -370,6 +406,7 @@ class Planner {
   const ReleaseOptions& options_;
   std::shared_ptr<Held> held_;
   ReleasePlan plan_;
+  std::string sources_;  // their state before the first of them was opened
   HfModel* text_ = nullptr;
   std::size_t n_text_ = 0;
   std::optional<gguf::ImatrixFile> imatrix_;

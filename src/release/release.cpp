@@ -1,8 +1,12 @@
 #include "release/release.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -30,6 +34,8 @@ std::string manifest_path(const std::string& out) {
   return (fs::path(out) / "release.json").string();
 }
 
+std::string card_path(const std::string& out) { return (fs::path(out) / "README.md").string(); }
+
 std::string state_path(const std::string& out) {
   return (fs::path(work_folder(out)) / "state.json").string();
 }
@@ -52,6 +58,28 @@ void make_folder(const std::string& folder) {
   if (error) throw IoError(fmt::format("{}: cannot create: {}", folder, error.message()));
 }
 
+// Held while a release is written: two at a time would take each other's unfinished files away. The
+// system lets go of it when the process ends, however it does.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder)
+      : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    // File systems without locks, and folders that may not be read, go without.
+    if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    ::close(fd_);
+    throw RequestError(fmt::format(
+        "{}: another release is being written here; wait for it or choose another --out", folder));
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  int fd_;
+};
+
 // Files of these names that are not what this plan makes would be lost.
 void refuse_other_files(const ReleasePlan& plan, const Manifest& manifest) {
   for (const ReleaseFile& file : plan.files) {
@@ -63,6 +91,13 @@ void refuse_other_files(const ReleasePlan& plan, const Manifest& manifest) {
                     "another --out",
                     file.path));
   }
+  if (!manifest.plan.empty()) return;  // README.md and release.json are an earlier release's
+  for (const std::string& path : {card_path(plan.out), manifest_path(plan.out)}) {
+    std::error_code error;
+    if (!fs::exists(path, error)) continue;
+    throw RequestError(fmt::format(
+        "{}: there already, and not of a release; move it away or choose another --out", path));
+  }
 }
 
 bool files_are_there(const ReleasePlan& plan) {
@@ -72,10 +107,12 @@ bool files_are_there(const ReleasePlan& plan) {
   });
 }
 
-// Fills in hashes and measurements, one file after the other, keeping each result at once.
-void examine_files(const ReleasePlan& plan, const RunOptions& options, Card& card,
+// Fills in hashes and measurements, one file after the other, keeping each result at once. Whether
+// anything new was learnt.
+bool examine_files(const ReleasePlan& plan, const RunOptions& options, Card& card,
                    Manifest& manifest, const StepProgress& progress) {
   const std::string state = state_path(plan.out);
+  bool learnt = false;
   for (CardFile& file : card.files) {
     const std::string path = (fs::path(plan.out) / file.name).string();
     ManifestFile& known = manifest.files[file.name];
@@ -86,6 +123,7 @@ void examine_files(const ReleasePlan& plan, const RunOptions& options, Card& car
     if (known.sha256.empty()) {
       known.sha256 = to_hex(sha256_of_file(
           path, [&](std::size_t done) { return step("hashing", done, file.size_bytes); }));
+      learnt = true;
       write_manifest(state, manifest);
     }
     file.sha256 = known.sha256;
@@ -98,6 +136,7 @@ void examine_files(const ReleasePlan& plan, const RunOptions& options, Card& car
                                    return step(what, done, total);
                                  });
         known.is_measured = true;
+        learnt = true;
       }
       write_manifest(state, manifest);
     }
@@ -106,6 +145,7 @@ void examine_files(const ReleasePlan& plan, const RunOptions& options, Card& car
                         : !known.not_measured.empty() ? known.not_measured
                                                       : "not measured";
   }
+  return learnt;
 }
 
 }  // namespace
@@ -122,6 +162,8 @@ ReleaseResult run_release(const ReleasePlan& plan, const RunOptions& options,
   result.card = plan.card;
   const std::string work = work_folder(plan.out);
   const std::string hash = to_hex(plan.hash);
+  make_folder(plan.out);
+  const FolderLock lock(plan.out);
   Manifest manifest = find_manifest(plan.out);
   refuse_other_files(plan, manifest);
   if (!files_are_there(plan)) {  // somebody has removed or cut one
@@ -142,17 +184,22 @@ ReleaseResult run_release(const ReleasePlan& plan, const RunOptions& options,
   if (!manifest.written) {
     const auto start = std::chrono::steady_clock::now();
     ThreadPool pool(options.n_threads > 0 ? options.n_threads : engine::available_cores());
-    result.n_resumed = write_release(plan.out, plan.sources, plan.files, plan.hash, pool,
-                                     [&](std::size_t done, std::size_t total) {
-                                       return !progress || progress("writing", done, total);
-                                     });
+    result.n_resumed = write_release(
+        plan.out, plan.sources, plan.files, plan.hash, pool,
+        [&](std::size_t done, std::size_t total) {
+          return !progress || progress("writing", done, total);
+        },
+        plan.check_sources);
     result.write_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     manifest.written = true;
     write_manifest(state_path(plan.out), manifest);
   }
-  examine_files(plan, options, result.card, manifest, progress);
-  write_text((fs::path(plan.out) / "README.md").string(), render_model_card(result.card));
+  const bool learnt = examine_files(plan, options, result.card, manifest, progress);
+  // What its owner has written into a finished card since is not taken away.
+  if (!result.was_complete || learnt || !fs::exists(card_path(plan.out))) {
+    write_text(card_path(plan.out), render_model_card(result.card));
+  }
   manifest.measured = manifest.measured || measures;
   manifest.finished = true;
   write_manifest(manifest_path(plan.out), manifest);

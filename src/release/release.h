@@ -53,6 +53,8 @@ struct ReleasePlan {
   Card card;                       ///< without hashes and measurements
   Sha256 hash{};                   ///< of sources, options and layouts
 
+  /// Throws IoError when a source file is not what it was when the plan was made.
+  std::function<void()> check_sources;
   std::shared_ptr<const void> keep_alive;  ///< what `sources` and `files` borrow from
   std::size_t bytes() const;               ///< of all files
 };
@@ -81,8 +83,9 @@ struct ReleaseResult {
 };
 
 /// Writes the files, hashes and measures them, and writes README.md and release.json. Throws
-/// IoError, FormatError, Cancelled, and RequestError when the folder holds files of another release
-/// under the same names.
+/// IoError (sources that changed meanwhile, too), FormatError, Cancelled, and RequestError when the
+/// folder holds files of another release under the same names, a README.md or release.json of
+/// somebody else, or another release is being written there.
 ReleaseResult run_release(const ReleasePlan& plan, const RunOptions& options,
                           const StepProgress& progress = {});
 

@@ -42,10 +42,13 @@ using ReleaseProgress = std::function<bool(std::size_t done, std::size_t total)>
 std::string work_folder(const std::string& out);
 
 /// Writes `files` from `sources`. `plan` identifies the work: what an earlier run left in the
-/// working folder counts only under the same hash. Throws IoError, FormatError (naming the tensor)
-/// and Cancelled; the working folder stays then. Returns how many tensors an earlier run had done.
+/// working folder counts only under the same hash. `before_naming` is called when all is written
+/// and no file of this run has its name; what it throws keeps it so. Throws IoError, FormatError
+/// (naming the tensor) and Cancelled; the working folder stays then, without the files when there
+/// was no room for them. Returns how many tensors an earlier run had done.
 std::size_t write_release(const std::string& out, std::span<const convert::TensorSource> sources,
                           std::span<const ReleaseFile> files, const Sha256& plan, ThreadPool& pool,
-                          const ReleaseProgress& progress = {});
+                          const ReleaseProgress& progress = {},
+                          const std::function<void()>& before_naming = {});
 
 }  // namespace foretoken::release
