@@ -56,6 +56,7 @@ function(foretoken_tests)
         GTest::gtest GTest::gmock GTest::gtest_main)
       target_compile_options(${name}_test PRIVATE -O1)  # the tests' own speed does not matter
       foretoken_cold(${name}_test)
+      foretoken_precompile_test(${name}_test)
       target_compile_definitions(${name}_test PRIVATE
         FORETOKEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
       add_test(NAME ${name} COMMAND ${name}_test)

@@ -236,7 +236,11 @@ TEST_P(Mixer, DeltaNetReplayEqualsNeverDrafted) {
   ThreadPool pool(3);
   const auto ops = make_cpu_ops(pool, GetParam());
   for (const DeltaNetShape& shape : kDeltaShapes) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    const int n_tokens = 60;  // sanitized programs are ten times slower
+#else
     const int n_tokens = 220;
+#endif
     // The true sequence; drafts that turn out wrong come from another one.
     const DeltaNetLayer truth(random, shape, n_tokens);
     DeltaNetMemory plain(shape);
@@ -388,8 +392,10 @@ TEST_P(Mixer, AttendBitsDoNotDependOnCallsOrThreads) {
   Random random(13);
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   constexpr int kRounds = 1;  // sanitized programs are ten times slower
+  constexpr int kMostTokens = 600;
 #else
   constexpr int kRounds = 5;
+  constexpr int kMostTokens = 1150;
 #endif
   for (int round = 0; round < kRounds; ++round) {
     AttentionShape shape;
@@ -398,14 +404,14 @@ TEST_P(Mixer, AttendBitsDoNotDependOnCallsOrThreads) {
     shape.head_dim = round % 3 == 0 ? 128 : 64;
     shape.key_type = kKvTypes[round % 5];
     shape.value_type = kKvTypes[(round + 2) % 5];
-    const int n_tokens = random.between(500, round % 2 != 0 ? 700 : 1150);
+    const int n_tokens = random.between(500, round % 2 != 0 ? 700 : kMostTokens);
     const AttentionLayer layer(random, shape, n_tokens);
     ThreadPool alone(1);
     const auto single = make_cpu_ops(alone, GetParam());
     AttentionMemory memory(shape, n_tokens);
     run_store(*single, layer, memory, 0, n_tokens);
     const std::vector<float> want = run_attend(*single, layer, memory, 0, n_tokens);
-    for (int threads = 1; threads <= 4; ++threads) {
+    for (int threads = 1; threads <= 4; threads += kRounds == 1 ? 3 : 1) {
       ThreadPool pool(threads);
       const auto ops = make_cpu_ops(pool, GetParam());
       AttentionMemory grown(shape, n_tokens);
