@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -51,7 +51,8 @@ void TypeOverrides::add(std::string_view text) {
 
 void TypeOverrides::add_file(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw IoError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
+  if (!file)
+    throw IoError(fmt::format("cannot read {}: {}", path, std::generic_category().message(errno)));
   for (std::string text; file >> text;) {
     try {
       add(text);

@@ -228,7 +228,11 @@ void add_entry(ImatrixEntry& into, const ImatrixEntry& from, std::uint64_t scale
                     "exceed what a float holds",
                     quoted(weight)));
   }
-  into.count += from.count * scale;
+  into.count += from.count * scale;  // below 2^54 + 2^63
+  if (static_cast<float>(into.count) <= kMaxCount) return;
+  throw RequestError(fmt::format(
+      "the importance matrices cannot be merged: {} would count more rows than a file can say",
+      quoted(weight)));
 }
 
 }  // namespace

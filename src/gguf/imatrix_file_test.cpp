@@ -139,6 +139,16 @@ TEST(Imatrix, TakesChunksOfTheOlderFormAsRows) {
   EXPECT_EQ(weights_of(entry), (std::vector<float>{1.0F / 7.0F, 2.0F / 7.0F}));
 }
 
+TEST(Imatrix, RefusesCountsThatAFileCannotHold) {
+  ImatrixFile into;
+  into.chunk_size = std::numeric_limits<std::uint32_t>::max();
+  ImatrixFile from;
+  from.legacy = true;
+  from.entries["w"] = {.sums = {1.0F}, .count = std::numeric_limits<std::int32_t>::max()};
+  EXPECT_THROW(merge_imatrix(into, from), RequestError);
+  EXPECT_TRUE(into.entries.empty());
+}
+
 TEST(Imatrix, RefusesToMergeWhatDoesNotFit) {
   ImatrixFile into = small_file();
   ImatrixFile from = small_file();

@@ -121,6 +121,7 @@ void quantize_rows(Type type, const float* x, std::size_t n_rows, std::size_t n_
     std::memcpy(out, x, n_rows * n_cols * sizeof(float));
     return;
   }
+  // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): there is one, see above.
   const EncodeFunction encode = table_of(level).*encoder_of(type);
   encode({x, n_rows, n_cols, uses_importance(type) ? importance : nullptr, out});
 }

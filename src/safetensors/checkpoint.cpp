@@ -76,7 +76,7 @@ Checkpoint Checkpoint::open(const std::string& folder) {
   const std::set<std::string> names = map ? files_of(*map) : list_model_files(folder);
   for (const std::string& name : names) {
     const fs::path path = fs::path(folder) / name;
-    if (!fs::exists(path, error)) {
+    if (map && !fs::exists(path, error)) {
       throw IoError(fmt::format("{}: missing, but {} names it; fetch this file too", path.string(),
                                 kIndexFileName));
     }

@@ -105,6 +105,11 @@ TEST_F(SafetensorsCheckpoint, SaysWhatAFolderWithoutWeightsLacks) {
   EXPECT_THROW(Checkpoint::open((folder_ / "pytorch_model.bin").string()), IoError);
 }
 
+TEST_F(SafetensorsCheckpoint, DoesNotSpeakOfAnIndexThatIsNotThere) {
+  std::filesystem::create_symlink("no-such-blob", folder_ / "model.safetensors");
+  EXPECT_THAT(error(), HasSubstr("model.safetensors: cannot open"));
+}
+
 TEST_F(SafetensorsCheckpoint, RejectsFileNamesThatLeaveTheFolder) {
   for (const std::string name :
        {"../w.safetensors", "/w", "a/b", "a\\\\b", "..", "", ".", "a\\u0000b"}) {

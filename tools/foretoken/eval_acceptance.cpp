@@ -92,7 +92,7 @@ void print_run(const Terminal& terminal, const eval::AcceptanceRun& run) {
   Table table(terminal, columns);
   table.add(std::move(head));
   const auto add = [&](const eval::AcceptanceRow& row, bool bold) {
-    const auto cell = [&](std::string text) { return bold ? terminal.bold(text) : text; };
+    const auto cell = [&](const std::string& text) { return bold ? terminal.bold(text) : text; };
     std::vector<std::string> cells = {cell(row.category), cell(fmt::format("{}", row.n_prompts))};
     for (const eval::AcceptanceCount& count : row.by_depth) {
       cells.push_back(cell(count.drafted == 0 ? "-" : fmt::format("{:.3f}", count.rate())));

@@ -102,7 +102,7 @@ gguf::ImatrixFile ImatrixCommand::read_in_files() const {
 gguf::ImatrixFile ImatrixCommand::merged(const gguf::ImatrixFile& before,
                                          const eval::InputRecorder& recorder,
                                          int chunk_size) const {
-  const gguf::ImatrixFile now = eval::make_imatrix(recorder, chunk_size, text_file);
+  gguf::ImatrixFile now = eval::make_imatrix(recorder, chunk_size, text_file);
   if (before.entries.empty()) return now;
   gguf::ImatrixFile out = before;
   gguf::merge_imatrix(out, now);

@@ -105,7 +105,7 @@ void print_json(const release::ReleasePlan& plan, const release::Card& card,
   }
   out["files"] = nlohmann::ordered_json::array();
   for (const release::CardFile& file : card.files) out["files"].push_back(to_json(file));
-  fmt::print("{}\n", out.dump(2));
+  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 void print_result(const release::ReleasePlan& plan, const release::ReleaseResult& result) {

@@ -21,6 +21,7 @@ std::uint8_t ue4m3_of(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(std::min(value, 448.0F));
   const int exponent = static_cast<int>(bits >> 23) - 127 + 7;
   if (exponent <= 0) {
+    // NOLINTNEXTLINE(bugprone-incorrect-roundings): rounds as the reference does
     return static_cast<std::uint8_t>(std::min(7, static_cast<int>(value * 512.0F + 0.5F)));
   }
   // Exponent and mantissa are neighbours, so the carry of rounding up is an ordinary one.
