@@ -110,13 +110,15 @@ TEST(GeneralMetadata, CollectsCardNamesAndSamplingInTheConvertersOrder) {
 }
 
 TEST(GeneralMetadata, OverridesHaveTheLastWordButForTheName) {
-  const TestFolder folder;
-  std::ofstream(folder / "meta.json")
+  const TestFolder parent;
+  const std::string folder = parent / "model";  // a made-up name may say anything
+  std::filesystem::create_directory(folder);
+  std::ofstream(parent / "meta.json")
       << R"({"general.author": "A", "general.name": "B", "general.sampling.temp": 0.5,
              "general.tags": ["t"]})";
-  const GeneralMetadata metadata = collect_general_metadata({.folder = folder.path(),
+  const GeneralMetadata metadata = collect_general_metadata({.folder = folder,
                                                              .name_or_path = "me/my-model",
-                                                             .override_file = folder / "meta.json",
+                                                             .override_file = parent / "meta.json",
                                                              .model_name = "C",
                                                              .n_params = 0});
   EXPECT_THAT(written(metadata),

@@ -355,6 +355,33 @@ TEST(HfModel, RefusesOtherNumberTypesByName) {
   }
 }
 
+TEST(HfModel, RefusesNumbersThatAreNotFiniteInEveryKindOfTensor) {
+  // Copied in one piece, rows moved, columns moved, changed, always F32.
+  for (const char* name :
+       {"layers.1.mlp.up_proj.weight", "layers.2.linear_attn.in_proj_z.weight",
+        "layers.0.linear_attn.out_proj.weight", "layers.3.input_layernorm.weight",
+        "layers.1.linear_attn.conv1d.weight", "mtp.fc.weight"}) {
+    for (const float value : {std::nanf(""), -HUGE_VALF}) {
+      for (const auto type : {DType::BF16, DType::F16, DType::F32}) {
+        TestCheckpoint checkpoint{TestShape{}};
+        checkpoint.type = type;
+        checkpoint.tensors.at(name).numbers.back() = value;
+        const TestFolder folder;
+        checkpoint.write(folder.path());
+        try {
+          converted(folder.path(), folder / "out.gguf");
+          ADD_FAILURE() << name << " with " << value;
+        } catch (const FormatError& error) {
+          EXPECT_THAT(error.what(), HasSubstr(folder / "model.safetensors"));
+          EXPECT_THAT(error.what(), HasSubstr(name));
+          EXPECT_THAT(error.what(), HasSubstr(std::isnan(value) ? "NaN" : "infinite"));
+        }
+        EXPECT_FALSE(std::filesystem::exists(folder / "out.gguf"));
+      }
+    }
+  }
+}
+
 TEST(HfModel, RefusesATokenizerThatIsTooLarge) {
   TestShape shape;
   shape.n_vocab = 256;

@@ -101,6 +101,8 @@ TensorSource make_source(std::string name, std::vector<std::size_t> shape, Recip
     };
   }
   const HfTensor& tensor = shared->tensor;
+  out.origin = tensor.where();
+  out.check_copies = true;
   if (!changes && !shared->moves()) {
     const auto& file = tensor.checkpoint->files()[static_cast<std::size_t>(tensor.ref->file)];
     out.range = FileRange{file.path(), tensor.ref->info->offset, tensor.ref->info->size_bytes};

@@ -37,6 +37,10 @@ struct TensorSource {
   std::function<void(std::size_t first, std::size_t n, std::byte* out)> copy_rows;
   /// Set when the whole tensor, as bytes of `type`, lies in one piece in a file.
   std::optional<FileRange> range;
+  /// File and tensor that the numbers come from, for error texts; may be empty.
+  std::string origin;
+  /// Refuse numbers that are NaN or infinite also where bytes go over as they are. Float types.
+  bool check_copies = false;
   /// Gives the system back the source's pages read so far, to be called between reads as often as
   /// wanted; they stay readable. May be empty.
   std::function<void()> done;

@@ -15,6 +15,7 @@
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <system_error>
 
 #include "base/error.h"
@@ -26,6 +27,8 @@ namespace {
 
 /// Numbers per slab: 1 MB as floats, which with its encoded forms stays in a core's cache.
 constexpr std::size_t kSlabElements = std::size_t{256} * 1024;
+/// Bytes read at a time where copies are looked at: they stay in a core's cache.
+constexpr std::size_t kCheckedBytes = std::size_t{256} << 10;
 /// Bytes per stretch copied by the kernel.
 constexpr std::size_t kCopyBytes = std::size_t{4} << 20;
 /// Pieces per thread between two reports: some tens of milliseconds of work.
@@ -48,6 +51,20 @@ class SourceFile {
 
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
+
+  void read_at(std::size_t offset, std::span<std::byte> out) const {
+    while (!out.empty()) {
+      const ::ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<::off_t>(offset));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        throw IoError(
+            fmt::format("{}: cannot read at offset {}: {}", path_, offset,
+                        n == 0 ? "the file ends here" : std::generic_category().message(errno)));
+      }
+      offset += static_cast<std::size_t>(n);
+      out = out.subspan(static_cast<std::size_t>(n));
+    }
+  }
 
  private:
   std::string path_;
@@ -108,7 +125,8 @@ class TensorWriter {
         if (item < n_slabs) {
           write_slab(item, buffers[static_cast<std::size_t>(thread)]);
         } else {
-          copy_piece((item - n_slabs) / pieces_per_copy, (item - n_slabs) % pieces_per_copy);
+          copy_piece((item - n_slabs) / pieces_per_copy, (item - n_slabs) % pieces_per_copy,
+                     buffers[static_cast<std::size_t>(thread)]);
         }
       });
       if (n_slabs > 0 && source_.done) source_.done();
@@ -147,13 +165,29 @@ class TensorWriter {
     written_.fetch_add(bytes.size(), std::memory_order_relaxed);
   }
 
-  void copy_piece(std::size_t output_index, std::size_t piece) {
+  void copy_piece(std::size_t output_index, std::size_t piece, Buffers& buffers) {
     const TensorOutput& output = *copied_[output_index];
     const std::size_t begin = piece * kCopyBytes;
     const std::size_t size = std::min(kCopyBytes, source_.source_bytes() - begin);
+    if (source_.check_copies) {
+      copy_checked(output, begin, size, buffers);
+      return;
+    }
     output.file->copy_at(output.offset + begin, file_->fd(), source_.range->offset + begin, size,
                          file_->path());
     written_.fetch_add(size, std::memory_order_relaxed);
+  }
+
+  // By way of a buffer: a mapping costs a page fault for every 4 kB, twice as much as the rest.
+  void copy_checked(const TensorOutput& output, std::size_t begin, std::size_t size,
+                    Buffers& buffers) {
+    for (const std::size_t end = begin + size; begin < end; begin += kCheckedBytes) {
+      buffers.bytes.resize(std::min(kCheckedBytes, end - begin));
+      file_->read_at(source_.range->offset + begin, buffers.bytes);
+      check_bytes(begin / quant::row_bytes(source_.type, 1), buffers.bytes);
+      output.file->write_at(output.offset + begin, buffers.bytes);
+      written_.fetch_add(buffers.bytes.size(), std::memory_order_relaxed);
+    }
   }
 
   void write_slab(std::size_t slab, Buffers& buffers) {
@@ -162,6 +196,7 @@ class TensorWriter {
     if (!raw_.empty()) {
       buffers.bytes.resize(n * row_bytes(source_.type));
       source_.copy_rows(first, n, buffers.bytes.data());
+      if (source_.check_copies) check_bytes(first * source_.n_cols(), buffers.bytes);
       for (const TensorOutput* output : raw_) put(*output, first, buffers.bytes);
     }
     if (encoded_.empty()) return;
@@ -179,6 +214,28 @@ class TensorWriter {
     }
   }
 
+  std::string place(std::size_t element) const {
+    const std::string from = source_.origin.empty() ? "" : source_.origin + ": ";
+    return fmt::format("{}tensor {}, row {}, column {}", from, source_.name,
+                       element / source_.n_cols(), element % source_.n_cols());
+  }
+
+  [[noreturn]] void throw_not_finite(std::size_t element, float number) const {
+    throw FormatError(
+        fmt::format("{}: the number is {}; the checkpoint is damaged or its training diverged",
+                    place(element), std::isnan(number) ? "NaN" : "infinite"));
+  }
+
+  // Numbers of a float type that are copied, from element `first` of the tensor on.
+  void check_bytes(std::size_t first, std::span<const std::byte> bytes) const {
+    const auto bad = quant::find_invalid_block(source_.type, bytes);
+    if (!bad) return;
+    float number = 0.0F;
+    const std::size_t size = quant::row_bytes(source_.type, 1);
+    quant::dequantize_row(source_.type, bytes.data() + *bad * size, &number, 1);
+    throw_not_finite(first + *bad, number);
+  }
+
   // Finite numbers only, and for binary16 only those that fit.
   void check_numbers(std::size_t first_row, std::span<const float> numbers) const {
     const bool to_f16 = std::ranges::any_of(
@@ -191,19 +248,12 @@ class TensorWriter {
     if (n_bad == 0) return;
     const auto bad =
         std::ranges::find_if(numbers, [limit](float x) { return !(std::fabs(x) < limit); });
-    const auto index = static_cast<std::size_t>(bad - numbers.begin());
-    const std::size_t row = first_row + index / source_.n_cols();
-    const std::size_t column = index % source_.n_cols();
-    if (std::isfinite(*bad)) {
-      throw FormatError(fmt::format(
-          "tensor {}, row {}, column {}: {} is too large for F16, which ends at 65504; write BF16 "
-          "or F32",
-          source_.name, row, column, *bad));
-    }
-    throw FormatError(fmt::format(
-        "tensor {}, row {}, column {}: the number is {}; the checkpoint is damaged or its training "
-        "diverged",
-        source_.name, row, column, std::isnan(*bad) ? "NaN" : "infinite"));
+    const auto element =
+        first_row * source_.n_cols() + static_cast<std::size_t>(bad - numbers.begin());
+    if (!std::isfinite(*bad)) throw_not_finite(element, *bad);
+    throw FormatError(
+        fmt::format("{}: {} is too large for F16, which ends at 65504; write BF16 or F32",
+                    place(element), *bad));
   }
 
   // A block's scale is a small float of its own and can overflow where the numbers do not.

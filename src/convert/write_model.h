@@ -45,8 +45,8 @@ struct TensorOutput {
 /// outputs of the source's own type get its bytes as they are (copied by the kernel where they lie
 /// in one piece). Calls source.done() now and then and at the end. `progress` counts the bytes of
 /// all outputs of this tensor. Throws FormatError naming tensor, row and column for numbers that
-/// are NaN, infinite or too large where they must be encoded, UnsupportedError for types without
-/// an encoder, IoError, Cancelled.
+/// are NaN, infinite or too large where they are encoded or the source has copies checked,
+/// UnsupportedError for types without an encoder, IoError, Cancelled.
 void write_tensor(const TensorSource& source, std::span<const TensorOutput> outputs,
                   ThreadPool& pool, const WriteProgress& progress = {});
 

@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 
 #include "base/error.h"
@@ -140,6 +142,72 @@ TEST(WriteFile, CopiesStretchesOfAFileAsTheyAre) {
   const std::string written = read_text_file(folder / "out");
   ASSERT_EQ(written.size(), file_size(target));
   EXPECT_TRUE(written.substr(written.size() - 9'000'000) == bytes.substr(1));
+}
+
+TEST(WriteFile, LooksAtCopiesWhereTheSourceWantsIt) {
+  const TestFolder folder;
+  // A NaN at the very end of more than one stretch, and numbers of the largest exponent before it.
+  std::vector<std::uint16_t> numbers(3'000'000, 0x7F7F);
+  numbers.back() = 0x7FC0;
+  std::ofstream(folder / "in", std::ios::binary)
+      .write(reinterpret_cast<const char*>(numbers.data()),
+             static_cast<std::streamsize>(2 * numbers.size()));
+  TensorSource source;
+  source.name = "t.weight";
+  source.origin = "in: tensor 'u'";
+  source.type = quant::Type::BF16;
+  source.shape = {3000, 1000};
+  source.range = FileRange{folder / "in", 0, 6'000'000};
+  FileTarget target;
+  target.path = folder / "out";
+  target.tensors.push_back({.source = &source, .type = quant::Type::BF16, .importance = {}});
+  ThreadPool pool(2);
+  EXPECT_NO_THROW(write_file(target, pool));
+  const std::string copied = read_text_file(folder / "out");
+  std::filesystem::remove(folder / "out");
+  source.check_copies = true;
+  try {
+    write_file(target, pool);
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("in: tensor 'u'"));
+    EXPECT_THAT(error.what(),
+                HasSubstr("tensor t.weight, row 2999, column 999: the number is NaN"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+  numbers.back() = 0;
+  std::fstream(folder / "in", std::ios::binary | std::ios::in | std::ios::out)
+      .seekp(5'999'998)
+      .write(reinterpret_cast<const char*>(&numbers.back()), 2);
+  write_file(target, pool);
+  const std::string checked = read_text_file(folder / "out");
+  EXPECT_TRUE(checked.substr(0, checked.size() - 2) == copied.substr(0, copied.size() - 2));
+}
+
+TEST(WriteFile, AFullDiskLeavesNothing) {
+  const std::vector<float> numbers = waves(64 * 4096);
+  const TensorSource source = memory_source(numbers, 64);
+  const TestFolder folder;
+  FileTarget target;
+  target.path = folder / "out";
+  target.tensors.push_back({.source = &source, .type = quant::Type::F32, .importance = {}});
+  ::rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);  // the write is to fail, not the process
+  const ::rlimit limit{100'000, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  ThreadPool pool(2);
+  std::string refused;
+  try {
+    write_file(target, pool);
+  } catch (const IoError& error) {
+    refused = error.what();
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_THAT(refused, HasSubstr(folder / "out"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  EXPECT_NO_THROW(write_file(target, pool));
 }
 
 TEST(WriteFile, CancelledWorkLeavesNothing) {

@@ -2,6 +2,7 @@
 // infinite or NaN exactly when its exponent bits are all ones.
 #include "quant/validate.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstdint>
 
@@ -66,11 +67,19 @@ HalfOffsets half_offsets(Type type) {
   return {};
 }
 
-// First i < n for which bad(i).
+// First i < n for which bad(i). Counts in runs, for a loop without a way out is what a compiler
+// turns into vector instructions.
 template <class Bad>
 std::optional<std::size_t> find_first(std::size_t n, Bad&& bad) {
-  for (std::size_t i = 0; i < n; ++i) {
-    if (bad(i)) return i;
+  constexpr std::size_t kRun = 4096;
+  for (std::size_t begin = 0; begin < n; begin += kRun) {
+    const std::size_t end = std::min(begin + kRun, n);
+    std::uint16_t n_bad = 0;  // as narrow as the narrowest numbers looked at
+    for (std::size_t i = begin; i < end; ++i) n_bad = static_cast<std::uint16_t>(n_bad + bad(i));
+    if (n_bad == 0) continue;
+    for (std::size_t i = begin; i < end; ++i) {
+      if (bad(i)) return i;
+    }
   }
   return std::nullopt;
 }
