@@ -189,7 +189,7 @@ TEST(Release, WritesAgainWhatWasRemovedBetweenTwoRuns) {
       Cancelled);
   ASSERT_TRUE(fs::remove(folder / "out/tiny-paw-Q8_0.gguf"));
   run(options(folder, {"BF16", "Q8_0"}));
-  EXPECT_EQ(read_folder(folder / "out"), read_folder(whole / "out"));
+  EXPECT_TRUE(read_folder(folder / "out") == read_folder(whole / "out"));
 }
 
 TEST(Release, WritesAgainWhenAnUnfinishedFileWasRemoved) {
@@ -206,7 +206,7 @@ TEST(Release, WritesAgainWhenAnUnfinishedFileWasRemoved) {
   EXPECT_THAT(message, HasSubstr("goes on from here"));
   ASSERT_TRUE(fs::remove(folder / "out/.foretoken-release/tiny-paw-Q8_0.gguf.part"));
   EXPECT_EQ(run(options(folder, {"Q8_0"})).n_resumed, 0U);
-  EXPECT_EQ(read_folder(folder / "out"), read_folder(whole / "out"));
+  EXPECT_TRUE(read_folder(folder / "out") == read_folder(whole / "out"));
 }
 
 TEST(Release, NamesNothingWhenTheWeightsChangeMeanwhile) {
