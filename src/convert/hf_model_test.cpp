@@ -11,6 +11,7 @@
 #include "convert/json_node.h"
 #include "convert/split_files.h"
 #include "convert/test_checkpoint.h"
+#include "convert/test_convert.h"
 #include "convert/write_files.h"
 #include "gguf/file.h"
 #include "model/qwen35/tensor_map.h"
@@ -19,26 +20,6 @@ namespace foretoken::convert {
 namespace {
 
 using ::testing::HasSubstr;
-
-/// Numbers of a tensor of a file.
-std::vector<float> numbers_of(const gguf::File& file, const std::string& name) {
-  const gguf::TensorInfo& info = file.require_tensor(name);
-  std::vector<float> out(info.n_elements());
-  for (std::size_t row = 0; row < info.n_rows(); ++row) {
-    quant::dequantize_row(info.type,
-                          file.data(info).data() + row * quant::row_bytes(info.type, info.n_cols()),
-                          out.data() + row * info.n_cols(), info.n_cols());
-  }
-  return out;
-}
-
-gguf::File converted(const std::string& folder, const std::string& out,
-                     const HfModelOptions& options = {}, int n_threads = 2) {
-  const HfModel model = open_hf_model(folder, options);
-  ThreadPool pool(n_threads);
-  write_file(model.file_target(out), pool);
-  return gguf::File::open(out);
-}
 
 /// The sentence with which a checkpoint is refused.
 template <class Kind>
