@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 using convert::GraftOptions;
 using convert::GraftPlan;
 using convert::Severity;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr const char* kFc = "mtp.fc.weight";
@@ -332,6 +333,8 @@ class GraftFit : public ::testing::Test {
         {.base = base, .finetune = finetune, .out = scratch_ / "out", .force = force});
   }
 
+  void TearDown() override { EXPECT_FALSE(fs::exists(scratch_ / "out")); }
+
   ScratchFolder scratch_;
   EditableCheckpoint base_;
   EditableCheckpoint finetune_;
@@ -458,6 +461,52 @@ TEST_F(GraftFit, DoubtsAnotherDepthOrOutput) {
   const GraftPlan doubted = plan();
   EXPECT_THAT(told(doubted, "layers", Severity::Doubt), HasSubstr("8 in"));
   EXPECT_THAT(told(doubted, "output", Severity::Doubt), HasSubstr("tied to the embedding"));
+}
+
+TEST_F(GraftFit, DoubtsAnotherVocabulary) {
+  for (auto& [name, tensor] : finetune_.tensors) {
+    if (!name.ends_with("embed_tokens.weight") && !name.ends_with("lm_head.weight")) continue;
+    tensor.data.resize(tensor.data.size() / tensor.shape[0] * (tensor.shape[0] - 16));
+    tensor.shape[0] -= 16;
+  }
+  const std::size_t n_base = std::ranges::find_if(base_.tensors, [](const auto& entry) {
+                               return entry.first.ends_with("embed_tokens.weight");
+                             })->second.shape[0];
+  EXPECT_THAT(
+      told(plan(), "vocabulary", Severity::Doubt),
+      AllOf(HasSubstr(fmt::format("{} in", n_base)), HasSubstr(fmt::format("{} in", n_base - 16))));
+  EXPECT_TRUE(plan({"vocabulary"}).allowed);
+}
+
+TEST_F(GraftFit, TellsEditedRotaryEmbeddingsFromLongContextScaling) {
+  auto& rope = finetune_.text_config().at("rope_parameters");
+  const auto original = rope;
+  auto& sections = rope.at("mrope_section");
+  sections[0] = sections[0].get<int>() - 1;
+  sections[1] = sections[1].get<int>() + 1;
+  EXPECT_THAT(told(plan(), "rope", Severity::Doubt), HasSubstr("sections"));
+  rope = original;
+  rope["partial_rotary_factor"] = original.at("partial_rotary_factor").get<double>() * 2;
+  for (auto& section : rope.at("mrope_section")) section = section.get<int>() * 2;
+  EXPECT_THAT(told(plan(), "shape", Severity::Refusal), HasSubstr("rotated dimensions"));
+  rope = original;
+  rope["rope_type"] = "yarn";
+  rope["factor"] = 4.0;
+  rope["original_max_position_embeddings"] = 1024;
+  const GraftPlan scaled = plan();
+  EXPECT_TRUE(scaled.allowed);
+  EXPECT_THAT(told(scaled, "rope", Severity::Note), HasSubstr("yarn 4"));
+}
+
+TEST_F(GraftFit, RefusesAFineTuneThatIsAHeadAlone) {
+  base_.write(scratch_ / "base");
+  graft({.base = scratch_ / "base", .finetune = {}, .out = scratch_ / "head.safetensors"});
+  const GraftPlan refused = convert::plan_graft({.base = scratch_ / "base",
+                                                 .finetune = scratch_ / "head.safetensors",
+                                                 .out = scratch_ / "out",
+                                                 .replace = true});
+  EXPECT_FALSE(refused.allowed);
+  EXPECT_THAT(told(refused, "model", Severity::Refusal), HasSubstr("no layers"));
 }
 
 TEST_F(GraftFit, ComparesTokenizersByWhatTheySay) {

@@ -114,8 +114,8 @@ Numbers look_through(const TensorSource& rows) {
       out.all_finite =
           out.all_finite && std::ranges::all_of(numbers, [](float x) { return std::isfinite(x); });
     }
+    if (rows.done) rows.done();
   }
-  if (rows.done) rows.done();
   return out;
 }
 
