@@ -170,7 +170,8 @@ TEST(Imatrix, SumsAreTheSquaresOfWhatTheMatricesRead) {
   }
 
   // Hidden rows of the trunk, from a session of an engine that nobody watches.
-  engine::Engine engine({.model_path = temporary.path, .n_threads = 1, .backend = {}, .progress = {}});
+  engine::Engine engine(
+      {.model_path = temporary.path, .n_threads = 1, .backend = {}, .progress = {}});
   engine::Session session(engine, {.n_context = kChunk, .n_batch = kChunk, .kv_types = {}});
   session.prefill(tokens);
   Sums joined;

@@ -85,9 +85,10 @@ void check_finetune(const GraftInput& finetune, bool base_has_head, const GraftO
   out.push_back({Severity::Refusal, "replace",
                  fmt::format("{}: has {} MTP tensors already", finetune.path,
                              finetune.head.size() + finetune.extra.size()),
-                 base_has_head ? "nothing needs to be done if it is whole; --replace puts the base "
-                                 "model's head in its place"
-                               : "and the base model has none: are --base and --finetune swapped?"});
+                 base_has_head
+                     ? "nothing needs to be done if it is whole; --replace puts the base "
+                       "model's head in its place"
+                     : "and the base model has none: are --base and --finetune swapped?"});
 }
 
 void append(std::vector<Finding>& to, std::vector<Finding> from) {

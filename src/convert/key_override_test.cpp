@@ -11,8 +11,8 @@ namespace {
 TEST(KeyOverride, EveryTypeIsStoredAsLlamaQuantizeDoes) {
   gguf::Writer keys;
   keys.set_string("a", "first");
-  for (const char* text : {"n=int:-7", "x=float:0.5", "yes=bool:true", "no=bool:false",
-                           "a=str:k=v:w", "empty=str:"}) {
+  for (const char* text :
+       {"n=int:-7", "x=float:0.5", "yes=bool:true", "no=bool:false", "a=str:k=v:w", "empty=str:"}) {
     apply(parse_key_override(text), keys);
   }
   const auto bytes = keys.to_bytes();

@@ -319,10 +319,9 @@ TEST(Recipe, OddRowsFallBackToShorterBlocks) {
       {"Q6_K", Type::Q6_K, Type::Q8_0},   {"IQ4_XS", Type::IQ4_XS, Type::IQ4_NL},
       {"Q2_0", Type::Q2_0, Type::Q4_0},
   };
-  const std::vector<TensorSource> tensors = {
-      tensor("blk.0.attn_gate.weight", {8, 96}, Type::BF16),
-      tensor("blk.0.ssm_out.weight", {8, 40}, Type::BF16),
-      tensor("output.weight", {8, 96}, Type::BF16)};
+  const std::vector<TensorSource> tensors = {tensor("blk.0.attn_gate.weight", {8, 96}, Type::BF16),
+                                             tensor("blk.0.ssm_out.weight", {8, 40}, Type::BF16),
+                                             tensor("output.weight", {8, 96}, Type::BF16)};
   for (const Row& row : kRows) {
     const auto choices =
         choose_types(find_file_type(row.file_type).value(), {.n_layers = 1}, tensors, {});
@@ -336,9 +335,8 @@ TEST(Recipe, OddRowsFallBackToShorterBlocks) {
 }
 
 TEST(Recipe, BlocksOf32HaveOnlyF16ToFallBackTo) {
-  const std::vector<TensorSource> tensors = {
-      tensor("blk.0.attn_gate.weight", {8, 96}, Type::BF16),
-      tensor("blk.0.ssm_out.weight", {8, 40}, Type::BF16)};
+  const std::vector<TensorSource> tensors = {tensor("blk.0.attn_gate.weight", {8, 96}, Type::BF16),
+                                             tensor("blk.0.ssm_out.weight", {8, 40}, Type::BF16)};
   const auto choices = choose_types(find_file_type("Q8_0").value(), {.n_layers = 1}, tensors, {});
   EXPECT_EQ(choices[0].type, Type::Q8_0);
   EXPECT_FALSE(choices[0].fallback_from);
@@ -347,8 +345,7 @@ TEST(Recipe, BlocksOf32HaveOnlyF16ToFallBackTo) {
 }
 
 TEST(Recipe, RefusesATypeWithoutAFallback) {
-  const std::vector<TensorSource> tensors = {
-      tensor("blk.0.attn_gate.weight", {8, 96}, Type::BF16)};
+  const std::vector<TensorSource> tensors = {tensor("blk.0.attn_gate.weight", {8, 96}, Type::BF16)};
   RecipeOptions options;
   options.overrides.add("attn_gate=nvfp4");
   try {
@@ -394,8 +391,7 @@ TEST(Recipe, ProtectMtpIsAFloorOfEightBits) {
 }
 
 TEST(Recipe, ProtectMtpLeavesQuantizedWeightsAlone) {
-  const std::vector<TensorSource> tensors = {
-      tensor("blk.1.attn_q.weight", {256, 256}, Type::Q6_K)};
+  const std::vector<TensorSource> tensors = {tensor("blk.1.attn_q.weight", {256, 256}, Type::Q6_K)};
   RecipeOptions options;
   options.protect_mtp = true;
   const ModelFacts facts = {.n_layers = 2, .n_mtp_layers = 1};
@@ -409,8 +405,7 @@ TEST(Recipe, Q2KSNeedsImportancesForItsTwoBitTensors) {
       choose_types(find_file_type("Q2_K_S").value(), model.facts(), model.tensors(), {});
   int n_needing = 0;
   for (std::size_t i = 0; i < choices.size(); ++i) {
-    const bool expected =
-        choices[i].type == Type::Q2_K && layer_of(model.tensors()[i].name) >= 0;
+    const bool expected = choices[i].type == Type::Q2_K && layer_of(model.tensors()[i].name) >= 0;
     EXPECT_EQ(choices[i].needs_importance, expected) << model.tensors()[i].name;
     n_needing += expected ? 1 : 0;
   }

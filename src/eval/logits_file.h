@@ -29,7 +29,8 @@ struct RoundedRow {
   float step = 0.0F;                 ///< >= 0
   std::vector<std::uint16_t> codes;  ///< [n_vocab]; 0 at the top
 
-  /// Probabilities below e^-40 of the top's count as that: all of them together are less than 1e-11.
+  /// Probabilities below e^-40 of the top's count as that: all of them together are less than
+  /// 1e-11.
   static constexpr double kRange = 40.0;
 
   /// Rounds the log-softmax of logits [n_vocab]. What is not finite counts as minus infinity.

@@ -78,8 +78,7 @@ quant::Type parse_kv_type(const std::string& name) {
   return *type;
 }
 
-std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options,
-                                            engine::WrapOps wrap_ops) {
+std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options, engine::WrapOps wrap_ops) {
   engine::EngineOptions engine_options;
   engine_options.model_path = options.model;
   engine_options.n_threads = options.threads;
