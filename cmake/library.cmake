@@ -7,6 +7,21 @@ function(foretoken_cold target)
   endif()
 endfunction()
 
+# How test programs are compiled: fast. Their own speed matters little, except where they compute
+# what they compare with, and their own undefined behaviour less than the libraries'.
+set(FORETOKEN_COMPUTING_TESTS base quant kernels sampling engine)
+function(foretoken_test_options target)
+  list(TRANSFORM FORETOKEN_COMPUTING_TESTS APPEND _test OUTPUT_VARIABLE computing)
+  if(target IN_LIST computing AND NOT FORETOKEN_SANITIZE)
+    target_compile_options(${target} PRIVATE -O1)
+  else()
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+  if(FORETOKEN_SANITIZE MATCHES "undefined")
+    target_compile_options(${target} PRIVATE -fno-sanitize=undefined)
+  endif()
+endfunction()
+
 # foretoken_library(NAME [USES library...] [LINK target...])
 #
 # One folder src/NAME = one static library foretoken_NAME = one namespace. Every *.cpp below the
@@ -54,8 +69,7 @@ function(foretoken_tests)
       add_executable(${name}_test ${tests})
       target_link_libraries(${name}_test PRIVATE foretoken_${name} foretoken_options
         GTest::gtest GTest::gmock GTest::gtest_main)
-      target_compile_options(${name}_test PRIVATE -O1)  # the tests' own speed does not matter
-      foretoken_cold(${name}_test)
+      foretoken_test_options(${name}_test)
       foretoken_precompile_test(${name}_test)
       target_compile_definitions(${name}_test PRIVATE
         FORETOKEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -8,9 +8,11 @@ function(foretoken_precompile target)
   endif()
 endfunction()
 
-# All test programs share one set, compiled with the flags that they all have.
+# Test programs share one set, compiled with the flags that they have; the few that are optimised go
+# without.
 function(foretoken_precompile_test target)
-  if(NOT FORETOKEN_PRECOMPILE)
+  get_target_property(options ${target} COMPILE_OPTIONS)
+  if(NOT FORETOKEN_PRECOMPILE OR NOT -O0 IN_LIST options)
     return()
   endif()
   if(NOT TARGET foretoken_test_headers)
@@ -18,8 +20,7 @@ function(foretoken_precompile_test target)
     add_library(foretoken_test_headers OBJECT ${PROJECT_BINARY_DIR}/generated/test_headers.cpp)
     target_link_libraries(foretoken_test_headers PRIVATE foretoken_options fmt::fmt
       nlohmann_json::nlohmann_json GTest::gtest GTest::gmock)
-    target_compile_options(foretoken_test_headers PRIVATE -O1)
-    foretoken_cold(foretoken_test_headers)
+    foretoken_test_options(foretoken_test_headers)
     foretoken_precompile(foretoken_test_headers <gmock/gmock.h> <gtest/gtest.h> <fmt/format.h>
       <nlohmann/json.hpp> <filesystem> <fstream> <map> <string> <vector>)
   endif()
