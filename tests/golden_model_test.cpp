@@ -199,7 +199,8 @@ TEST(GoldenModel, FastKernelsAgreeWithTheReadableOnesOnQuantizedFiles) {
     const double median = errors[errors.size() / 2];
     fmt::print("{}: median {:.2e}, worst {:.2e}\n", path.substr(path.rfind('/') + 1), median,
                errors.back());
-    EXPECT_LT(median, 0.03) << path;
+    // Of the few short prompts of a sanitized run each may be one of the outlying ones.
+    EXPECT_LT(median, testing::kSanitized ? kOutlier * 0.03 : 0.03) << path;
     EXPECT_LT(errors.back(), kOutlier * 0.03) << path;
     EXPECT_GT(median, 0.0) << path;
   }
