@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "sanitized.h"
 #include "toolchain.h"
 
 namespace foretoken::tests {
@@ -18,7 +19,7 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 using testing::HasSubstr;
 
-constexpr int kKills = 20;
+constexpr int kKills = kSanitized ? 4 : 20;
 
 /// Inputs of all jobs, made once.
 const TinyCheckpoints& checkpoints() {
