@@ -18,6 +18,7 @@
 #include <string>
 #include <system_error>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "quant/quantize.h"
 #include "quant/validate.h"
@@ -41,20 +42,17 @@ std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 class SourceFile {
  public:
   explicit SourceFile(const std::string& path)
-      : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ >= 0) return;
+      : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (file_.get() >= 0) return;
     throw IoError(fmt::format("{}: cannot open: {}", path, std::generic_category().message(errno)));
   }
-  SourceFile(const SourceFile&) = delete;
-  SourceFile& operator=(const SourceFile&) = delete;
-  ~SourceFile() { ::close(fd_); }
 
-  int fd() const { return fd_; }
+  int fd() const { return file_.get(); }
   const std::string& path() const { return path_; }
 
   void read_at(std::size_t offset, std::span<std::byte> out) const {
     while (!out.empty()) {
-      const ::ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<::off_t>(offset));
+      const ::ssize_t n = ::pread(fd(), out.data(), out.size(), static_cast<::off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) {
         throw IoError(
@@ -68,7 +66,7 @@ class SourceFile {
 
  private:
   std::string path_;
-  int fd_;
+  Descriptor file_;
 };
 
 /// Runs a body on the pool and throws, on the calling thread, what it threw first.

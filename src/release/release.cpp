@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/output_file.h"
 #include "engine/engine.h"
@@ -63,21 +64,18 @@ void make_folder(const std::string& folder) {
 class FolderLock {
  public:
   explicit FolderLock(const std::string& folder)
-      : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+      : folder_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     // File systems without locks, and folders that may not be read, go without.
-    if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-    ::close(fd_);
+    if (folder_.get() < 0 || ::flock(folder_.get(), LOCK_EX | LOCK_NB) == 0 ||
+        errno != EWOULDBLOCK) {
+      return;
+    }
     throw RequestError(fmt::format(
         "{}: another release is being written here; wait for it or choose another --out", folder));
   }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  ~FolderLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
 
  private:
-  int fd_;
+  Descriptor folder_;
 };
 
 // Files of these names that are not what this plan makes would be lost.

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 
 namespace foretoken::release {
@@ -41,20 +42,6 @@ class Hasher {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
-class Descriptor {
- public:
-  explicit Descriptor(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 }  // namespace
 
 Sha256 sha256(std::span<const std::byte> bytes) {
@@ -67,7 +54,7 @@ Sha256 sha256(std::string_view text) { return sha256(std::as_bytes(std::span(tex
 
 Sha256 sha256_of_file(const std::string& path,
                       const std::function<bool(std::size_t done)>& progress) {
-  const Descriptor file(path);
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   const auto fail = [&](int error) -> IoError {
     return IoError(
         fmt::format("{}: cannot read: {}", path, std::generic_category().message(error)));

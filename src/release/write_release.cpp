@@ -37,12 +37,6 @@ void remove_unfinished(const std::string& work, std::span<const ReleaseFile> fil
   }
 }
 
-void make_folder(const std::string& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw IoError(fmt::format("{}: cannot create: {}", folder, error.message()));
-}
-
 // A file that an earlier run of the same plan has finished and named.
 bool has_its_name(const ReleaseFile& file, const std::string& work, std::size_t size_bytes) {
   std::error_code error;
@@ -120,7 +114,6 @@ std::size_t write_release(const std::string& out, std::span<const convert::Tenso
                           const ReleaseProgress& progress,
                           const std::function<void()>& before_naming) {
   const std::string work = work_folder(out);
-  make_folder(work);
   const std::string journal_path = (fs::path(work) / "journal").string();
   std::optional<Journal> journal(std::in_place, journal_path, plan, sources.size());
   if (journal->n_done() > 0 &&

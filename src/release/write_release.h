@@ -41,11 +41,12 @@ using ReleaseProgress = std::function<bool(std::size_t done, std::size_t total)>
 /// The folder inside `out` in which unfinished files live.
 std::string work_folder(const std::string& out);
 
-/// Writes `files` from `sources`. `plan` identifies the work: what an earlier run left in the
-/// working folder counts only under the same hash. `before_naming` is called when all is written
-/// and no file of this run has its name; what it throws keeps it so. Throws IoError, FormatError
-/// (naming the tensor) and Cancelled; the working folder stays then, without the files when there
-/// was no room for them. Returns how many tensors an earlier run had done.
+/// Writes `files` from `sources`. Requires the working folder of `out`. `plan` identifies the work:
+/// what an earlier run left in the working folder counts only under the same hash. `before_naming`
+/// is called when all is written and no file of this run has its name; what it throws keeps it so.
+/// Throws IoError, FormatError (naming the tensor) and Cancelled; the working folder stays then,
+/// without the files when there was no room for them. Returns how many tensors an earlier run had
+/// done.
 std::size_t write_release(const std::string& out, std::span<const convert::TensorSource> sources,
                           std::span<const ReleaseFile> files, const Sha256& plan, ThreadPool& pool,
                           const ReleaseProgress& progress = {},
