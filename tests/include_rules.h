@@ -134,6 +134,10 @@ inline std::string package_of(const std::string& header) {
                                            Package{"editline/", "libedit"},
                                            Package{"histedit.h", "libedit"},
                                            Package{"openssl/", "openssl"},
+                                           Package{"boost/", "boost"},
+                                           Package{"prometheus/", "prometheus"},
+                                           Package{"spdlog/", "spdlog"},
+                                           Package{"xxhash.h", "xxhash"},
                                            Package{"gtest/", "googletest"},
                                            Package{"gmock/", "googletest"},
                                            Package{"benchmark/", "benchmark"}};

@@ -1,0 +1,104 @@
+// One chat reply, whatever the dialect: from a chat request in the OpenAI layout to a stream of
+// reasoning, text and tool calls. The dialects (chat completions, Responses, Anthropic messages)
+// turn their request into that layout and write the events in their own words.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/context.h"
+#include "chat/reply_parser.h"
+#include "http/exchange.h"
+
+namespace foretoken::api {
+
+/// A chat request taken apart and checked: prompt, sampling, constraints.
+struct ChatRequest;
+
+/// Log-probability item of one token, as on the wire (docs/http-api.md, "Log-probabilities").
+struct TokenLogprob {
+  TokenId id = 0;
+  std::string token;  ///< text
+  std::string bytes;  ///< raw
+  float logprob = 0.0F;
+  struct Alternative {
+    TokenId id = 0;
+    std::string token;
+    std::string bytes;
+    float logprob = 0.0F;
+  };
+  std::vector<Alternative> top;
+};
+
+/// Part of a reply. Concatenated deltas of each kind equal the whole reply.
+struct ChatDelta {
+  enum class Kind { Reasoning, Content, CallBegin, CallArguments, CallEnd };
+  Kind kind = Kind::Content;
+  std::string text;     ///< CallBegin: the function's name
+  int call = -1;        ///< index of the call, from 0, complete calls only
+  std::string call_id;  ///< CallBegin: the id made up for it
+};
+
+struct ChatUsage {
+  int prompt_tokens = 0;
+  int cached_tokens = 0;
+  int completion_tokens = 0;
+  int reasoning_tokens = 0;
+  int accepted_prediction_tokens = 0;
+  int rejected_prediction_tokens = 0;
+};
+
+struct ChatFinish {
+  enum class Reason { Stop, ToolCalls, Length, Cancelled, Error };
+  Reason reason = Reason::Stop;
+  std::string stopping_word;  ///< the stop string that matched, or empty
+  bool truncated = false;     ///< the context was full
+  std::string error;          ///< Error: one sentence
+  ChatUsage usage;
+  scheduler::Timings timings;
+  chat::Reply reply;                  ///< the whole of it
+  std::vector<std::string> call_ids;  ///< of reply.calls
+};
+
+/// What a dialect does with a reply. Called on the worker's thread, in order, must not block.
+class ChatListener {
+ public:
+  virtual ~ChatListener() = default;
+  virtual void on_start(int n_prompt, int n_cached) = 0;
+  virtual void on_progress(int processed, int total, int cached, double ms) = 0;
+  /// What one token made final: possibly several deltas, possibly none (text held back). Timings
+  /// are those up to this token; the log-probability is set when it was asked for.
+  virtual void on_token(const std::vector<ChatDelta>& deltas, const TokenLogprob* logprob,
+                        const scheduler::Timings& timings) = 0;
+  /// Deltas that were held back until the end, then how it ended. Last call.
+  virtual void on_finish(const std::vector<ChatDelta>& deltas, const ChatFinish& finish) = 0;
+};
+
+/// Checks a request body in the OpenAI chat layout with all of this server's extensions. Throws
+/// RequestError ("Field 'x': reason") and ContextOverflow (api/errors.h).
+std::shared_ptr<const ChatRequest> parse_chat_request(const Context& context, const Json& body);
+
+/// Prompt tokens of a request, for count_tokens and input_tokens; takes no slot.
+int count_prompt_tokens(const ChatRequest& request);
+/// The rendered prompt text, for /apply-template.
+std::string prompt_text(const ChatRequest& request);
+
+/// Starts the reply. `choice`: which of n (seed + choice); the answer's handle cancels it. Throws
+/// Unavailable (api/errors.h) when the queue is full.
+class ChatRun {
+ public:
+  virtual ~ChatRun() = default;
+  virtual void cancel() = 0;
+  /// Ends thinking now; false when the reply is not thinking or was not started for it.
+  virtual bool end_reasoning() = 0;
+  virtual scheduler::RequestId id() const = 0;
+};
+std::shared_ptr<ChatRun> start_chat(const ContextPtr& context,
+                                    const std::shared_ptr<const ChatRequest>& request, int choice,
+                                    const std::string& client,
+                                    std::shared_ptr<ChatListener> listener,
+                                    std::optional<scheduler::RequestId> after = {});
+
+}  // namespace foretoken::api

@@ -1,0 +1,41 @@
+// All routes of the API on a router. One function per group of endpoints, each in a file of its
+// own; server.md's table of endpoints is docs/http-api.md.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "api/context.h"
+#include "http/router.h"
+
+namespace foretoken::api {
+
+/// The context once the model is loaded; null before: everything but the web page answers 503
+/// "Loading model" then.
+using ContextSource = std::function<ContextPtr()>;
+
+void add_routes(http::Router& router, const ContextSource& context);
+
+// The groups, called by add_routes.
+void add_status_routes(
+    http::Router& router,
+    const ContextSource& context);  ///< health, models, props, metrics, version, spec
+void add_slot_routes(http::Router& router, const ContextSource& context);  ///< slots
+void add_tokenizer_routes(http::Router& router,
+                          const ContextSource& context);  ///< tokenize, detokenize, apply-template
+void add_completion_routes(
+    http::Router& router, const ContextSource& context);  ///< /completion, /v1/completions, /infill
+void add_chat_routes(http::Router& router,
+                     const ContextSource& context);  ///< chat completions, control, input_tokens
+void add_responses_routes(http::Router& router,
+                          const ContextSource& context);  ///< OpenAI Responses
+void add_messages_routes(http::Router& router,
+                         const ContextSource& context);  ///< Anthropic messages
+void add_refused_routes(
+    http::Router& router,
+    const ContextSource& context);  ///< endpoints that say why they are not here
+
+/// The web page and its files; falls back to --path.
+void add_page_routes(http::Router& router, const ContextSource& context);
+
+}  // namespace foretoken::api
