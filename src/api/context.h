@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "chat/chat_template.h"
+#include "chat/prompt_renderer.h"
 #include "engine/generate.h"
 #include "grammar/constraints.h"
 #include "sampling/params.h"
@@ -81,6 +82,7 @@ struct Settings {
 struct Context {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::shared_ptr<const chat::ChatTemplate> chat_template;
+  std::shared_ptr<const chat::PromptRenderer> prompts;  ///< renders with chat_template
   std::shared_ptr<const grammar::TokenTrie> token_trie;
   std::shared_ptr<scheduler::Service> service;
   Defaults defaults;
