@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 #include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "sampling/filters.h"
@@ -16,6 +17,10 @@
 
 namespace foretoken::sampling {
 namespace {
+
+/// Candidates asked one by one before the whole vocabulary is masked: where less than top_k of the
+/// best 256 are allowed, the mask is cheaper than going on.
+constexpr int kMostAsked = 256;
 
 const SamplingParams& validated(const SamplingParams& params, int n_vocab, int n_real_vocab) {
   if (n_real_vocab < 1 || n_real_vocab > n_vocab) {
@@ -63,20 +68,21 @@ void Sampler::adjust(FindLogit find) const {
   }
 }
 
-Distribution Sampler::distribution(std::span<const float> logits) {
+/// The logits of all real tokens after bias, penalties and top_n_sigma.
+std::span<const float> Sampler::adjusted(std::span<const float> logits) {
   if (logits.size() < static_cast<std::size_t>(n_real_vocab_)) {
     throw Error(
         fmt::format("the sampler got {} logits: expected {}, one per token of the vocabulary",
                     logits.size(), n_vocab_));
   }
   logits = logits.first(static_cast<std::size_t>(n_real_vocab_));
-  if (!changes_logits()) return filter(logits, {});
+  if (!changes_logits()) return logits;
   scratch_.assign(logits.begin(), logits.end());
   adjust([this](TokenId id) {
     return id >= 0 && id < n_real_vocab_ ? &scratch_[static_cast<std::size_t>(id)] : nullptr;
   });
   mask_below_n_sigma(scratch_, params_.top_n_sigma);
-  return filter(scratch_, {});
+  return scratch_;
 }
 
 std::vector<TokenId> Sampler::adjusted_ids() const {
@@ -109,13 +115,15 @@ void Sampler::adjust_rows(std::span<const TokenId> ids) {
   });
 }
 
-Distribution Sampler::distribution(std::span<const float> logits, std::span<const TokenId> ids) {
+/// The same for some rows.
+std::span<const float> Sampler::adjusted(std::span<const float> logits,
+                                         std::span<const TokenId> ids) {
   if (logits.size() != ids.size()) {
     throw Error(fmt::format("the sampler got {} logits for {} tokens: expected one logit per token",
                             logits.size(), ids.size()));
   }
   const bool has_padding = n_real_vocab_ < n_vocab_;
-  if (!changes_logits() && !has_padding) return filter(logits, ids);
+  if (!changes_logits() && !has_padding) return logits;
   scratch_.assign(logits.begin(), logits.end());
   if (has_padding) {
     for (std::size_t row = 0; row < ids.size(); ++row) {
@@ -124,36 +132,113 @@ Distribution Sampler::distribution(std::span<const float> logits, std::span<cons
   }
   adjust_rows(ids);
   mask_below_n_sigma(scratch_, params_.top_n_sigma);
-  return filter(scratch_, ids);
+  return scratch_;
 }
 
-Distribution Sampler::filter(std::span<const float> logits, std::span<const TokenId> ids) const {
-  const int n = static_cast<int>(logits.size());
-  int k = params_.top_k > 0 ? std::min(params_.top_k, n) : n;
+/// How many of the best candidates the filters look at; n_logits: possibly all.
+int Sampler::n_listed(int n_logits) const {
   // Of the filters only typical_p can drop the best token; without it greedy needs nothing else.
-  if (greedy() && params_.typical_p >= 1.0F) k = 1;
+  if (greedy() && params_.typical_p >= 1.0F) return 1;
+  return params_.top_k > 0 ? std::min(params_.top_k, n_logits) : n_logits;
+}
+
+/// True when nothing before min_p needs the whole law: what min_p drops need not be listed at all.
+bool Sampler::lists_by_share(int n_logits) const {
+  return n_listed(n_logits) == n_logits && params_.typical_p >= 1.0F && params_.top_p >= 1.0F &&
+         params_.min_p > 0.0F && params_.min_keep <= 1;
+}
+
+CandidateList Sampler::listed(std::span<const float> logits, std::span<const TokenId> ids) const {
+  const int n = static_cast<int>(logits.size());
+  const int k = n_listed(n);
   CandidateList list;
   if (k < n) {
     list.items = select_top_k(logits, ids, k);
     list.n_sorted = list.items.size();
-  } else if (params_.typical_p >= 1.0F && params_.top_p >= 1.0F && params_.min_p > 0.0F &&
-             params_.min_keep <= 1) {
-    // Nothing before min_p needs the whole law: what it drops need not be listed at all.
+  } else if (lists_by_share(n)) {
     list.items = select_by_share(logits, ids, params_.min_p);
   } else {
     list.items = select_all(logits, ids);
   }
+  return list;
+}
+
+/// What `listed` would give after the constraint's mask, found by asking about the best candidates
+/// alone; empty when that does not settle it.
+std::optional<CandidateList> Sampler::listed_if_allowed(std::span<const float> logits,
+                                                        std::span<const TokenId> ids,
+                                                        TokenConstraint& constraint) const {
+  const int n = static_cast<int>(logits.size());
+  const int k = n_listed(n);
+  const auto refused = [&](const Candidate& c) { return !constraint.allows(c.id); };
+  if (lists_by_share(n)) {
+    CandidateList list{select_by_share(logits, ids, params_.min_p), 0};
+    list.sort_prefix(1);
+    // With the best one refused, another sets the bar.
+    if (list.items.size() > kMostAsked || list.items.empty() || refused(list.items.front())) {
+      return std::nullopt;
+    }
+    std::erase_if(list.items, refused);
+    list.n_sorted = 1;
+    return list;
+  }
+  // The sigma of top_n_sigma is that of the allowed logits, which only a mask finds.
+  if (k >= n || k > kMostAsked || params_.top_n_sigma > 0.0F) return std::nullopt;
+  // The first try looks no further than without a constraint.
+  for (const int n_asked : {k, kMostAsked}) {
+    CandidateList list{select_top_k(logits, ids, n_asked), 0};
+    const bool is_all = static_cast<int>(list.items.size()) < n_asked;
+    std::erase_if(list.items, refused);
+    if (static_cast<int>(list.items.size()) < k && !is_all) continue;
+    if (list.items.empty()) return std::nullopt;
+    list.items.resize(std::min(list.items.size(), static_cast<std::size_t>(k)));
+    list.n_sorted = list.items.size();
+    return list;
+  }
+  return std::nullopt;
+}
+
+Distribution Sampler::shaped(CandidateList list) const {
   if (list.items.empty()) {
     throw Error(
-        fmt::format("no token can be sampled: each of the {} logits is NaN, masked or banned; "
-                    "check the grammar "
-                    "and logit_bias of the request, and the model file if there are none",
-                    n));
+        "no token can be sampled: every logit is NaN, masked or banned; check the grammar and "
+        "logit_bias of the request, and the model file if there are none");
   }
   filter_typical(list, params_.typical_p, params_.min_keep);
   filter_top_p(list, params_.top_p, params_.min_keep);
   filter_min_p(list, params_.min_p, params_.min_keep);
   return to_distribution(std::move(list), params_.temperature);
+}
+
+Distribution Sampler::distribution(std::span<const float> logits) {
+  return shaped(listed(adjusted(logits), {}));
+}
+
+Distribution Sampler::distribution(std::span<const float> logits, std::span<const TokenId> ids) {
+  return shaped(listed(adjusted(logits, ids), ids));
+}
+
+Distribution Sampler::distribution(std::span<const float> logits, TokenConstraint& constraint) {
+  if (!constraint.restricts()) return distribution(logits);
+  auto list = listed_if_allowed(adjusted(logits), {}, constraint);
+  if (list) return shaped(*std::move(list));
+  masked_.assign(logits.begin(), logits.end());
+  constraint.mask(masked_);
+  return distribution(masked_);
+}
+
+Distribution Sampler::draft_distribution(std::span<const float> logits,
+                                         std::span<const TokenId> ids,
+                                         TokenConstraint& constraint) {
+  if (!constraint.restricts()) return distribution(logits, ids);
+  const std::span<const float> reshaped = adjusted(logits, ids);
+  auto list = listed_if_allowed(reshaped, ids, constraint);
+  if (list) return shaped(*std::move(list));
+  // Some of the best rows, then: what the chain would have kept, less what is forbidden.
+  CandidateList best{select_top_k(reshaped, ids, kMostAsked), 0};
+  std::erase_if(best.items, [&](const Candidate& c) { return !constraint.allows(c.id); });
+  best.n_sorted = best.items.size();
+  return best.items.empty() ? Distribution{} : shaped(std::move(best));
 }
 
 TokenId Sampler::draw(const Distribution& distribution) {

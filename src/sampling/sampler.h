@@ -7,15 +7,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/token.h"
 #include "sampling/distribution.h"
 #include "sampling/dry.h"
+#include "sampling/filters.h"
 #include "sampling/history.h"
 #include "sampling/params.h"
 #include "sampling/random_stream.h"
+#include "sampling/token_constraint.h"
 
 namespace foretoken::sampling {
 
@@ -49,6 +52,17 @@ class Sampler {
   /// the two differ in length.
   Distribution distribution(std::span<const float> logits, std::span<const TokenId> ids);
 
+  /// The law over what a constraint allows: its mask first, then the chain. Where the chain looks
+  /// only at the best few candidates, those are asked one by one and the whole vocabulary is masked
+  /// only when that does not settle it; the result is the same, bit for bit. Throws as above.
+  Distribution distribution(std::span<const float> logits, TokenConstraint& constraint);
+
+  /// For a draft head under a constraint: the law over the rows it scored, less what the constraint
+  /// forbids. Never masks; empty when none of the best candidates is allowed. Any such law is as
+  /// good as another for the text, because drafts are judged by the target.
+  Distribution draft_distribution(std::span<const float> logits, std::span<const TokenId> ids,
+                                  TokenConstraint& constraint);
+
   /// Draws from a distribution with a number of the sequence's random stream (none when it has only
   /// one candidate).
   TokenId draw(const Distribution& distribution);
@@ -71,7 +85,15 @@ class Sampler {
   bool changes_logits() const;
   std::vector<TokenId> adjusted_ids() const;
   void adjust_rows(std::span<const TokenId> ids);
-  Distribution filter(std::span<const float> logits, std::span<const TokenId> ids) const;
+  std::span<const float> adjusted(std::span<const float> logits);
+  std::span<const float> adjusted(std::span<const float> logits, std::span<const TokenId> ids);
+  int n_listed(int n_logits) const;
+  bool lists_by_share(int n_logits) const;
+  CandidateList listed(std::span<const float> logits, std::span<const TokenId> ids) const;
+  std::optional<CandidateList> listed_if_allowed(std::span<const float> logits,
+                                                 std::span<const TokenId> ids,
+                                                 TokenConstraint& constraint) const;
+  Distribution shaped(CandidateList list) const;
 
   SamplingParams params_;
   int n_vocab_;
@@ -81,6 +103,7 @@ class Sampler {
   History history_;
   Dry dry_;
   std::vector<float> scratch_;          // logits after bias and penalties
+  std::vector<float> masked_;           // logits after a constraint's mask
   std::vector<std::uint8_t> adjusted_;  // [n_vocab], 1 while adjust_rows looks for a token's row
 };
 
