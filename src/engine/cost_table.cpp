@@ -30,39 +30,57 @@ void CostTable::Average::add(double sample, int round) {
 
 void CostTable::observe_verify(int width, double seconds) {
   ++round_;
-  if (width < 1 || width > kMaxVerifyWidth || !is_time(seconds)) return;
+  if (width < 1 || width > kMaxPassWidth || !is_time(seconds)) return;
   Average& average = verify_[static_cast<std::size_t>(width)];
-  if (width > 1 && !is_fresh(width)) average = {};
+  if (!is_usable(width)) average = {};
   average.add(seconds, round_);
+  narrowest_ = narrowest_ == 0 ? width : std::min(narrowest_, width);
+  widest_ = std::max(widest_, width);
 }
 
 void CostTable::observe_draft(int n_steps, double seconds) {
   if (n_steps > 0 && is_time(seconds)) draft_.add(seconds / n_steps, round_);
 }
 
-bool CostTable::is_fresh(int width) const {
+// The narrowest width never expires: the others are guessed from it.
+bool CostTable::is_usable(int width) const {
   const Average& average = verify_[static_cast<std::size_t>(width)];
-  return average.count > 0 && (width == 1 || round_ - average.last_round <= kExpiry);
+  return average.count > 0 && (width == narrowest_ || round_ - average.last_round <= kExpiry);
+}
+
+bool CostTable::knows(int width) const {
+  width = std::clamp(width, 1, kMaxPassWidth);
+  return narrowest_ > 0 && narrowest_ <= width && width <= widest_;
+}
+
+double CostTable::measured_seconds(int width) const {
+  if (width < 1 || width > kMaxPassWidth || !is_usable(width)) return 0.0;
+  return verify_[static_cast<std::size_t>(width)].seconds;
 }
 
 double CostTable::verify_seconds(int width) const {
-  width = std::clamp(width, 1, kMaxVerifyWidth);
+  if (narrowest_ == 0) return 0.0;
+  const double narrowest_seconds = verify_[static_cast<std::size_t>(narrowest_)].seconds;
+  const double column = kColumnShare * narrowest_seconds;
+  width = std::clamp(width, 1, kMaxPassWidth);
+  if (width < narrowest_) {
+    return std::max(narrowest_seconds - column * (narrowest_ - width), 0.5 * narrowest_seconds);
+  }
   int below = width;
-  while (below > 1 && !is_fresh(below)) --below;
+  while (!is_usable(below)) --below;
   const double below_seconds = verify_[static_cast<std::size_t>(below)].seconds;
   if (below == width) return below_seconds;
-  const double guess = below_seconds + kColumnShare * plain_seconds() * (width - below);
-  for (int above = width + 1; above <= kMaxVerifyWidth; ++above) {
-    if (!is_fresh(above)) continue;
+  for (int above = width + 1; above <= widest_; ++above) {
+    if (!is_usable(above)) continue;
     const double above_seconds = verify_[static_cast<std::size_t>(above)].seconds;
     const double share = static_cast<double>(width - below) / (above - below);
     return below_seconds + share * (above_seconds - below_seconds);
   }
-  return guess;
+  return below_seconds + column * (width - below);
 }
 
 double CostTable::draft_seconds() const {
-  return draft_.count > 0 ? draft_.seconds : kDraftShare * plain_seconds();
+  return draft_.count > 0 ? draft_.seconds : kDraftShare * verify_seconds(narrowest_);
 }
 
 }  // namespace foretoken::engine

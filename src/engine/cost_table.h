@@ -1,5 +1,6 @@
 // What a round of drafting and verifying costs on this machine, learnt while running: seconds of a
-// target pass by its width (the last token plus the drafts), and seconds of one draft step.
+// target pass by its width (last tokens and drafts of all sequences in it), and seconds of one
+// draft step. All sequences of an engine share one table.
 //
 // The idea: widths never tried are taken to cost hardly more than the nearest narrower one that
 // was. That is optimistic on purpose: a wrong guess is corrected by one try, while a pessimistic
@@ -10,28 +11,31 @@
 
 namespace foretoken::engine {
 
-/// Widest target pass: the last token and eight drafts.
+/// Widest target pass of one sequence: the last token and eight drafts.
 inline constexpr int kMaxVerifyWidth = 9;
+/// Widest pass a table knows: several sequences together. Wider ones count as this wide.
+inline constexpr int kMaxPassWidth = 64;
 
 class CostTable {
  public:
-  /// A target pass over `width` tokens took `seconds`. Widths outside 1 .. kMaxVerifyWidth and
-  /// times that are not finite and positive are ignored. One call is one round.
+  /// A target pass over `width` tokens took `seconds`. Widths outside 1 .. kMaxPassWidth and times
+  /// that are not finite and positive are ignored. One call is one round.
   void observe_verify(int width, double seconds);
 
   /// `n_steps` draft steps took `seconds` in all. Ignored unless both are positive and finite.
   void observe_draft(int n_steps, double seconds);
 
-  /// True once a pass of width 1 was measured; before that, costs mean nothing.
-  bool knows_plain() const { return verify_[1].count > 0; }
+  /// True when the cost of this width is more than a guess: it was measured, or a narrower and a
+  /// wider one were. What a sequence's plain step costs must be known before drafts can be judged.
+  bool knows(int width) const;
 
-  /// Seconds of a plain step (width 1). Requires knows_plain().
-  double plain_seconds() const { return verify_[1].seconds; }
-
-  /// Expected seconds of a pass of this width, 1 .. kMaxVerifyWidth. Requires knows_plain().
+  /// Expected seconds of a pass of this width; 0 before anything was measured.
   double verify_seconds(int width) const;
 
-  /// Expected seconds of one draft step. Requires knows_plain().
+  /// Mean seconds measured at this width lately; 0: none.
+  double measured_seconds(int width) const;
+
+  /// Expected seconds of one draft step; 0 before anything was measured.
   double draft_seconds() const;
 
  private:
@@ -42,9 +46,11 @@ class CostTable {
     int last_round = 0;
     void add(double sample, int round);
   };
-  bool is_fresh(int width) const;
+  bool is_usable(int width) const;
 
-  std::array<Average, kMaxVerifyWidth + 1> verify_;  // by width; [0] unused
+  std::array<Average, kMaxPassWidth + 1> verify_;  // by width; [0] unused
+  int narrowest_ = 0;                              // ever measured; 0: none
+  int widest_ = 0;
   Average draft_;
   int round_ = 0;
 };

@@ -8,14 +8,35 @@
 namespace foretoken::engine {
 namespace {
 
-TEST(CostTable, KnowsNothingBeforeAPlainStep) {
+TEST(CostTable, KnowsAWidthOnceItOrBothSidesWereMeasured) {
   CostTable costs;
-  EXPECT_FALSE(costs.knows_plain());
+  EXPECT_FALSE(costs.knows(1));
+  EXPECT_EQ(costs.verify_seconds(1), 0.0);
   costs.observe_verify(3, 1.0);
-  EXPECT_FALSE(costs.knows_plain());
-  costs.observe_verify(1, 2.0);
-  EXPECT_TRUE(costs.knows_plain());
-  EXPECT_DOUBLE_EQ(costs.plain_seconds(), 2.0);
+  EXPECT_FALSE(costs.knows(1));
+  EXPECT_TRUE(costs.knows(3));
+  EXPECT_FALSE(costs.knows(4));
+  costs.observe_verify(1, 0.5);
+  EXPECT_TRUE(costs.knows(1));
+  EXPECT_TRUE(costs.knows(2));
+  EXPECT_DOUBLE_EQ(costs.verify_seconds(1), 0.5);
+  EXPECT_DOUBLE_EQ(costs.measured_seconds(3), 1.0);
+  EXPECT_EQ(costs.measured_seconds(2), 0.0);
+}
+
+TEST(CostTable, NarrowerThanAnyMeasuredIsLittleCheaper) {
+  CostTable costs;
+  costs.observe_verify(5, 1.0);
+  EXPECT_NEAR(costs.verify_seconds(3), 0.94, 1e-12);
+  EXPECT_GE(costs.verify_seconds(1), 0.5);
+}
+
+TEST(CostTable, WidthsBeyondTheTableCountAsTheWidest) {
+  CostTable costs;
+  costs.observe_verify(kMaxPassWidth, 2.0);
+  costs.observe_verify(kMaxPassWidth + 1, 7.0);
+  EXPECT_TRUE(costs.knows(1000));
+  EXPECT_DOUBLE_EQ(costs.verify_seconds(1000), 2.0);
 }
 
 TEST(CostTable, UnknownWidthsLieBetweenKnownOnesOrAreCheap) {
@@ -39,14 +60,14 @@ TEST(CostTable, OneStallCountsAsTwiceTheAverageAtMost) {
   CostTable costs;
   for (int i = 0; i < 50; ++i) costs.observe_verify(1, 1.0);
   costs.observe_verify(1, 1000.0);
-  EXPECT_NEAR(costs.plain_seconds(), 1.1, 1e-9);
+  EXPECT_NEAR(costs.verify_seconds(1), 1.1, 1e-9);
 }
 
 TEST(CostTable, FollowsALastingChange) {
   CostTable costs;
   for (int i = 0; i < 50; ++i) costs.observe_verify(1, 1.0);
   for (int i = 0; i < 100; ++i) costs.observe_verify(1, 8.0);
-  EXPECT_NEAR(costs.plain_seconds(), 8.0, 0.1);
+  EXPECT_NEAR(costs.verify_seconds(1), 8.0, 0.1);
 }
 
 TEST(CostTable, OldWidthsAreForgotten) {
@@ -64,12 +85,12 @@ TEST(CostTable, IgnoresNonsense) {
   for (const double seconds : {0.0, -1.0, HUGE_VAL, std::numeric_limits<double>::quiet_NaN()}) {
     costs.observe_verify(1, seconds);
     costs.observe_verify(0, 5.0);
-    costs.observe_verify(10, 5.0);
+    costs.observe_verify(kMaxPassWidth + 1, 5.0);
     costs.observe_draft(1, seconds);
     costs.observe_draft(0, 1.0);
     costs.observe_draft(-1, 1.0);
   }
-  EXPECT_DOUBLE_EQ(costs.plain_seconds(), 1.0);
+  EXPECT_DOUBLE_EQ(costs.verify_seconds(1), 1.0);
   EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.05);
 }
 

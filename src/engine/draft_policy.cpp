@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 
@@ -33,27 +34,38 @@ void validate(const DraftLimits& limits) {
   }
 }
 
-DraftPolicy::DraftPolicy(const DraftLimits& limits, bool adaptive)
-    : limits_(limits), adaptive_(adaptive) {
+DraftPolicy::DraftPolicy(const DraftLimits& limits, bool adaptive, std::shared_ptr<CostTable> costs)
+    : limits_(limits),
+      adaptive_(adaptive),
+      costs_(costs ? std::move(costs) : std::make_shared<CostTable>()) {
   validate(limits);
 }
 
 double DraftPolicy::extra_seconds(int n_drafts) const {
-  return costs_.verify_seconds(n_drafts + 1) - costs_.plain_seconds();
+  return costs_->verify_seconds(plain_width() + n_drafts) - plain_seconds();
 }
 
-/// R: the best of plain decoding and every fixed length, at the expected acceptance.
+/// R: the best of plain decoding and every fixed length, at the expected acceptance; tokens of the
+/// others included.
 double DraftPolicy::best_rate() const {
-  double best = 1.0 / costs_.plain_seconds();
-  double tokens = 1.0;
+  double tokens = 1.0 + share_.n_other_tokens;
+  double best = tokens / plain_seconds();
   double reach = 1.0;
   for (int n = 1; n <= limits_.n_max; ++n) {
     reach *= acceptance_.expected_at(n - 1);
     tokens += reach;
     if (n < limits_.n_min) continue;
-    best = std::max(best, tokens / (costs_.verify_seconds(n + 1) + n * costs_.draft_seconds()));
+    const double seconds = costs_->verify_seconds(plain_width() + n) + n * costs_->draft_seconds();
+    best = std::max(best, tokens / seconds);
   }
   return best;
+}
+
+double DraftPolicy::expected_reach(int position) const {
+  if (position < 0 || position >= limits_.n_max || limits_.n_min > limits_.n_max) return 0.0;
+  double reach = 1.0;
+  for (int i = 0; i <= position; ++i) reach *= acceptance_.expected_at(i);
+  return reach;
 }
 
 /// Drafts of a probe: the shortest draft allowed.
@@ -61,17 +73,20 @@ int DraftPolicy::probe_length() const {
   return std::min(std::max(1, limits_.n_min), limits_.n_max);
 }
 
+/// Tokens that could have been had in the extra time of a probe.
 double DraftPolicy::probe_cost() const {
   const int n = probe_length();
-  return (extra_seconds(n) + n * costs_.draft_seconds()) / costs_.plain_seconds();
+  return (1.0 + share_.n_other_tokens) * (extra_seconds(n) + n * costs_->draft_seconds()) /
+         plain_seconds();
 }
 
 bool DraftPolicy::needs_plain_round() const {
-  return !costs_.knows_plain() || drafted_rounds_ >= plain_interval_;
+  return !costs_->knows(plain_width()) || drafted_rounds_ >= plain_interval_;
 }
 
-int DraftPolicy::begin_round(DraftChoice choice) {
+int DraftPolicy::begin_round(DraftChoice choice, const PassShare& share) {
   choice_ = choice;
+  share_ = share;
   forced_ = 0;
   limit_ = 0;
   if (limits_.n_max == 0 || limits_.n_min > limits_.n_max) return 0;
@@ -126,7 +141,7 @@ double DraftPolicy::best_beyond(std::span<const float> confidence) const {
                  : acceptance_.expected_at(n - 1);
     gained += reach;
     if (n <= n_drafted || n < limits_.n_min) continue;
-    const double seconds = extra_seconds(n) + (n - n_drafted) * costs_.draft_seconds();
+    const double seconds = extra_seconds(n) + (n - n_drafted) * costs_->draft_seconds();
     best = std::max(best, gained - rate_ * seconds);
   }
   return best;
@@ -153,12 +168,20 @@ int DraftPolicy::n_to_verify(std::span<const float> confidence) const {
 
 void DraftPolicy::observe_costs(int width, double verify_seconds, int n_draft_steps,
                                 double draft_seconds) {
-  costs_.observe_verify(width, verify_seconds);
-  costs_.observe_draft(n_draft_steps, draft_seconds);
-  round_cost_ = 0.0;
-  if (!costs_.knows_plain()) return;
-  const double cost = (verify_seconds + draft_seconds) / costs_.plain_seconds();
-  if (std::isfinite(cost) && cost > 0.0) round_cost_ = cost;
+  costs_->observe_verify(width, verify_seconds);
+  charge({}, width - 1, verify_seconds, n_draft_steps, draft_seconds);
+}
+
+void DraftPolicy::charge(const PassShare& share, int n_verified, double verify_seconds,
+                         int n_draft_steps, double draft_seconds) {
+  costs_->observe_draft(n_draft_steps, draft_seconds);
+  share_ = share;
+  round_loss_ = 0.0;
+  if (!costs_->knows(plain_width())) return;
+  if (verify_seconds == 0.0) verify_seconds = costs_->verify_seconds(plain_width() + n_verified);
+  const double cost = (verify_seconds + draft_seconds) / plain_seconds();
+  if (!std::isfinite(cost) || cost <= 0.0) return;
+  round_loss_ = (1.0 + share_.n_other_tokens) * (cost - 1.0);
 }
 
 void DraftPolicy::observe(std::span<const float> confidence, int n_verified, int n_accepted) {
@@ -170,7 +193,7 @@ void DraftPolicy::observe(std::span<const float> confidence, int n_verified, int
     drafted_rounds_ = 0;
   } else {
     acceptance_.observe(confidence, n_verified, n_accepted);
-    balance_ += 1.0 + std::clamp(n_accepted, 0, std::max(n_verified, 0)) - round_cost_;
+    balance_ += std::clamp(n_accepted, 0, std::max(n_verified, 0)) - round_loss_;
     ++drafted_rounds_;
   }
   balance_ = std::min(balance_, kCredit);
@@ -178,8 +201,8 @@ void DraftPolicy::observe(std::span<const float> confidence, int n_verified, int
 }
 
 double DraftPolicy::expected_speedup() const {
-  if (!adaptive_ || !costs_.knows_plain() || parked_) return 1.0;
-  return best_rate() * costs_.plain_seconds();
+  if (!adaptive_ || !costs_->knows(plain_width()) || parked_) return 1.0;
+  return best_rate() * plain_seconds() / (1.0 + share_.n_other_tokens);
 }
 
 }  // namespace foretoken::engine

@@ -11,10 +11,17 @@
 // loses the time it took, and is topped up by kProbeShare per plain step; it holds kCredit at most,
 // and without credit nothing is drafted. So, with C the costliest round,
 //   time <= (1 + kProbeShare) * tokens * V(1) + (kCredit + C),
-// whatever the estimates say, as far as V(1) is known (it is measured again now and then).
+// whatever the estimates say, as far as V(1) is known (it is measured again now and then). The
+// account starts with kFirstCredit only: a head that is good earns the rest within a few rounds,
+// and one that is useless loses no more.
+//
+// Sequences that share a pass: with c columns and T tokens of others in it, this sequence's plain
+// step is V(c+1), and an extra second costs the others' tokens too, so that R is the rate of all
+// of them together.
 // Source: docs/mtp.md, "How deep to draft"; SpecDec++ (Huang et al., 2024) for the threshold form.
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "engine/acceptance_estimator.h"
@@ -51,20 +58,33 @@ enum class DraftDecision {
   KeepAndContinue,
 };
 
+/// What other sequences have in the same target pass.
+struct PassShare {
+  int n_other_columns = 0;
+  double n_other_tokens = 0.0;  ///< tokens they are expected to gain from it
+};
+
 class DraftPolicy {
  public:
   /// Share of plain decoding time that may be lost on finding out whether drafting pays.
   static constexpr double kProbeShare = 0.01;
   /// Plain steps that may be lost in a row before drafting pauses.
   static constexpr double kCredit = 8.0;
+  /// The same at first, before anything is known of the head.
+  static constexpr double kFirstCredit = 1.5;
 
-  /// Not adaptive: always n_max drafts unless p_min ends them; nothing is learnt. Throws
-  /// RequestError on limits out of range.
-  explicit DraftPolicy(const DraftLimits& limits, bool adaptive = true);
+  /// Not adaptive: always n_max drafts unless p_min ends them; nothing is learnt. `costs`: the
+  /// table to read and to fill; empty: one of its own. Throws RequestError on limits out of range.
+  explicit DraftPolicy(const DraftLimits& limits, bool adaptive = true,
+                       std::shared_ptr<CostTable> costs = nullptr);
 
   /// Begins a round. Most drafts to make, 0: decode one token plainly (not worth it, or the cost of
   /// a plain step has to be measured).
-  int begin_round(DraftChoice choice);
+  int begin_round(DraftChoice choice, const PassShare& share = {});
+
+  /// Probability that drafts 0 .. position are all kept, before any is made; 0 when this sequence
+  /// would not draft that far. For sharing columns between sequences.
+  double expected_reach(int position) const;
 
   /// To be asked at each position the drafter scored, before a token is drawn there; `confidence`
   /// holds the drafter's probability of its favourite at every position of this round, the newest
@@ -75,22 +95,29 @@ class DraftPolicy {
   /// target. Favourites: all that pay for their column, none if fewer than n_min. Drawn: all.
   int n_to_verify(std::span<const float> confidence) const;
 
-  /// After each round: the target pass took verify_seconds for `width` tokens (1 + drafts
-  /// verified), the draft steps draft_seconds in all. Before `observe`.
+  /// After each round of a sequence that is alone in its passes: the target pass took
+  /// verify_seconds for `width` tokens (1 + drafts verified), the draft steps draft_seconds in all.
+  /// Before `observe`.
   void observe_costs(int width, double verify_seconds, int n_draft_steps, double draft_seconds);
+
+  /// The same for a pass that others share: whoever runs the pass enters its time into the table.
+  /// `share` as it came to be. verify_seconds 0: the pass was no measure (prompts were in it), and
+  /// counts as what the table expects.
+  void charge(const PassShare& share, int n_verified, double verify_seconds, int n_draft_steps,
+              double draft_seconds);
 
   /// After each round, plain ones included: the confidence of every token drafted (a dropped last
   /// one included), how many were verified and how many kept. Ends the round.
   void observe(std::span<const float> confidence, int n_verified, int n_accepted);
 
   /// True while drafting is paused because it did not pay.
-  bool parked() const { return adaptive_ && costs_.knows_plain() && parked_; }
+  bool parked() const { return adaptive_ && parked_; }
 
   /// Expected tokens per second over plain decoding, by the current estimates; 1 when parked or
   /// before anything was measured.
   double expected_speedup() const;
 
-  const CostTable& costs() const { return costs_; }
+  const CostTable& costs() const { return *costs_; }
   const AcceptanceEstimator& acceptance() const { return acceptance_; }
 
  private:
@@ -98,6 +125,8 @@ class DraftPolicy {
     int n = 0;           // drafts to verify
     double value = 0.0;  // expected tokens less R times the seconds above a plain step
   };
+  int plain_width() const { return share_.n_other_columns + 1; }
+  double plain_seconds() const { return costs_->verify_seconds(plain_width()); }
   double best_rate() const;
   Stop best_stop(std::span<const float> confidence) const;
   double best_beyond(std::span<const float> confidence) const;
@@ -110,15 +139,16 @@ class DraftPolicy {
   DraftLimits limits_;
   bool adaptive_;
   DraftChoice choice_ = DraftChoice::Favourite;
-  CostTable costs_;
+  std::shared_ptr<CostTable> costs_;
   AcceptanceEstimator acceptance_;
-  double balance_ = kCredit;  // the account, in plain steps
-  double round_cost_ = 0.0;   // of the round in progress, in plain steps
-  double rate_ = 0.0;         // R for the round in progress, tokens per second
-  int limit_ = 0;             // what begin_round returned
-  int forced_ = 0;            // drafts this round verifies in any case (a probe)
-  int drafted_rounds_ = 0;    // since the last plain one
-  int plain_interval_ = 8;    // drafted rounds until the next plain one
+  PassShare share_;                // of the round in progress
+  double balance_ = kFirstCredit;  // the account, in plain steps
+  double round_loss_ = 0.0;        // tokens lost to the extra time of the round in progress
+  double rate_ = 0.0;              // R for the round in progress, tokens per second
+  int limit_ = 0;                  // what begin_round returned
+  int forced_ = 0;                 // drafts this round verifies in any case (a probe)
+  int drafted_rounds_ = 0;         // since the last plain one
+  int plain_interval_ = 8;         // drafted rounds until the next plain one
   bool parked_ = false;
 };
 
