@@ -5,6 +5,7 @@
 
 #include "chat/builtin_template.h"
 #include "chat/jinja/program.h"
+#include "chat/segments.h"
 
 namespace foretoken::chat {
 namespace {
@@ -22,16 +23,6 @@ bool is_defined_here(const std::vector<jinja::Variable>& variables, const std::s
     if (variable.name == name) return true;
   }
   return false;
-}
-
-std::vector<Segment> to_segments(const jinja::Text& text) {
-  std::vector<Segment> segments;
-  std::size_t begin = 0;
-  for (const jinja::Text::Run& run : text.runs()) {
-    segments.push_back({text.bytes().substr(begin, run.end - begin), run.trusted});
-    begin = run.end;
-  }
-  return segments;
 }
 
 }  // namespace
@@ -81,12 +72,6 @@ std::vector<Segment> ChatTemplate::render(const Json& messages,
     variables.push_back({name, &value, false});
   }
   return to_segments(program_->program.render(variables));
-}
-
-std::string join(std::span<const Segment> segments) {
-  std::string text;
-  for (const Segment& segment : segments) text += segment.text;
-  return text;
 }
 
 }  // namespace foretoken::chat
