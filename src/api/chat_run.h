@@ -36,8 +36,10 @@ struct TokenLogprob {
 struct ChatDelta {
   enum class Kind { Reasoning, Content, CallBegin, CallArguments, CallEnd };
   Kind kind = Kind::Content;
-  std::string text;     ///< CallBegin: the function's name
-  int call = -1;        ///< index of the call, from 0, complete calls only
+  std::string text;  ///< CallBegin: the function's name
+  /// Counts the calls that began, from 0. A call that breaks off gets no CallEnd and is not in the
+  /// Reply; its raw text follows as Content.
+  int call = -1;
   std::string call_id;  ///< CallBegin: the id made up for it
 };
 
@@ -76,8 +78,9 @@ class ChatListener {
   virtual void on_finish(const std::vector<ChatDelta>& deltas, const ChatFinish& finish) = 0;
 };
 
-/// Checks a request body in the OpenAI chat layout with all of this server's extensions. Throws
-/// RequestError ("Field 'x': reason") and ContextOverflow (api/errors.h).
+/// Checks a request body in the OpenAI chat layout with all of this server's extensions
+/// (api/chat_request.h has the parts). Throws RequestError ("Field 'x': reason"). A prompt may be
+/// longer than a slot here, so that it can be counted.
 std::shared_ptr<const ChatRequest> parse_chat_request(const Context& context, const Json& body);
 
 /// Prompt tokens of a request, for count_tokens and input_tokens; takes no slot.
@@ -85,8 +88,7 @@ int count_prompt_tokens(const ChatRequest& request);
 /// The rendered prompt text, for /apply-template.
 std::string prompt_text(const ChatRequest& request);
 
-/// Starts the reply. `choice`: which of n (seed + choice); the answer's handle cancels it. Throws
-/// Unavailable (api/errors.h) when the queue is full.
+/// A reply in progress. Thread safe.
 class ChatRun {
  public:
   virtual ~ChatRun() = default;
@@ -95,6 +97,10 @@ class ChatRun {
   virtual bool end_reasoning() = 0;
   virtual scheduler::RequestId id() const = 0;
 };
+/// Starts the reply. `choice`: which of n (seed + choice); `client`: see client_of in
+/// api/handler.h. The listener may be called before this returns. Throws RequestError (grammar,
+/// schema, sampling values), ContextOverflow when the prompt does not fit into a slot, Unavailable
+/// when the queue is full (api/errors.h); the listener then hears nothing.
 std::shared_ptr<ChatRun> start_chat(const ContextPtr& context,
                                     const std::shared_ptr<const ChatRequest>& request, int choice,
                                     const std::string& client,

@@ -8,8 +8,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/log.h"
 #include "chat/chat_template.h"
 #include "chat/prompt_renderer.h"
 #include "engine/generate.h"
@@ -88,6 +90,7 @@ struct Context {
   Defaults defaults;
   ModelFacts model;
   Settings settings;
+  LogSink log;  ///< may be empty
   std::int64_t started_unix = 0;
 
   /// Counters of the API itself, for /metrics.
@@ -96,6 +99,10 @@ struct Context {
     std::atomic<std::uint64_t> loop_stops{0};
   };
   mutable Counters counters;
+
+  void remark(LogLevel level, std::string_view line) const {
+    if (log) log(level, line);
+  }
 };
 
 using ContextPtr = std::shared_ptr<const Context>;

@@ -35,6 +35,19 @@ class ContextOverflow : public ApiError {
   int n_ctx_;
 };
 
+/// 503, unavailable_error: loading, queue full, stopping, no slot.
+class Unavailable : public ApiError {
+ public:
+  explicit Unavailable(const std::string& message) : ApiError(503, "unavailable_error", message) {}
+};
+
+/// 501, not_supported_error: switched off by a flag, or not possible with this model.
+class NotSupported : public ApiError {
+ public:
+  explicit NotSupported(const std::string& message)
+      : ApiError(501, "not_supported_error", message) {}
+};
+
 /// {"error": {"code", "message", "type", ...}}; with "type": "error" in front where the path is
 /// Anthropic's.
 nlohmann::ordered_json error_json(const std::exception& error, bool anthropic = false);
@@ -42,5 +55,8 @@ nlohmann::ordered_json error_json(int status, std::string_view type, std::string
                                   bool anthropic = false);
 /// RequestError: 400; ApiError: its own; anything else: 500.
 http::Response error_response(const std::exception& error, bool anthropic = false);
+
+/// Whether errors on this path have Anthropic's shape: /v1/messages and below.
+bool is_anthropic_path(std::string_view path);
 
 }  // namespace foretoken::api

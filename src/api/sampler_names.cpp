@@ -1,0 +1,124 @@
+// See sampler_names.h.
+#include "api/sampler_names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <optional>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace foretoken::api {
+namespace {
+
+struct Entry {
+  const char* name;
+  char letter;
+  const char* other_name;  // "" if there is none
+};
+
+// In the chain's order.
+constexpr std::array kSamplers = {
+    Entry{"penalties", 'e', ""}, Entry{"dry", 'd', ""},      Entry{"top_n_sigma", 's', ""},
+    Entry{"top_k", 'k', ""},     Entry{"typ_p", 'y', "typ"}, Entry{"top_p", 'p', "nucleus"},
+    Entry{"min_p", 'm', ""},     Entry{"xtc", 'x', ""},      Entry{"temperature", 't', "temp"},
+};
+
+/// "Top-K" -> "topk", so that all ways to write a name compare equal.
+std::string plain_name(std::string_view name) {
+  std::string plain;
+  for (const char c : name) {
+    if (c != '_' && c != '-') {
+      plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+  }
+  return plain;
+}
+
+std::optional<std::size_t> find_by_name(std::string_view name) {
+  std::string wanted = plain_name(name);
+  if (wanted == "typicalp" || wanted == "typical") wanted = "typp";
+  for (std::size_t i = 0; i < kSamplers.size(); ++i) {
+    if (wanted == plain_name(kSamplers[i].name) || wanted == kSamplers[i].other_name) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> find_by_letter(char letter) {
+  for (std::size_t i = 0; i < kSamplers.size(); ++i) {
+    if (kSamplers[i].letter == letter) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const std::vector<std::string>& default_samplers() {
+  static const std::vector<std::string> all = [] {
+    std::vector<std::string> names;
+    for (const Entry& entry : kSamplers) names.emplace_back(entry.name);
+    return names;
+  }();
+  return all;
+}
+
+std::vector<std::string> read_samplers(const Context& context, const Json& value) {
+  std::vector<std::size_t> chosen;
+  const auto take = [&](std::optional<std::size_t> index, std::string_view spelled) {
+    if (!index) {
+      context.remark(LogLevel::Warning,
+                     fmt::format("unknown sampler {} is ignored", quoted(spelled)));
+    } else if (std::ranges::find(chosen, *index) == chosen.end()) {
+      chosen.push_back(*index);
+    }
+  };
+  if (value.is_string()) {
+    for (const char& letter : value.get_ref<const std::string&>()) {
+      take(find_by_letter(letter), std::string_view(&letter, 1));
+    }
+  } else if (value.is_array()) {
+    for (const Json& name : value) {
+      if (name.is_string()) {
+        take(find_by_name(name.get_ref<const std::string&>()), name.get_ref<const std::string&>());
+      } else {
+        take(std::nullopt, name.type_name());
+      }
+    }
+  } else {
+    context.remark(LogLevel::Warning, "request field 'samplers' is ignored: a list is expected");
+    return default_samplers();
+  }
+  if (!std::ranges::is_sorted(chosen)) {
+    context.remark(LogLevel::Warning,
+                   "samplers are applied in the chain's own order, not in the order asked for");
+    std::ranges::sort(chosen);
+  }
+  std::vector<std::string> names;
+  for (const std::size_t index : chosen) names.emplace_back(kSamplers[index].name);
+  return names;
+}
+
+void keep_only(const std::vector<std::string>& samplers, sampling::SamplingParams& params) {
+  const auto missing = [&](std::string_view name) {
+    return std::ranges::find(samplers, name) == samplers.end();
+  };
+  const sampling::SamplingParams off;  // penalties, DRY, top_n_sigma, typical, XTC: off by default
+  if (missing("penalties")) {
+    params.repeat_penalty = 1.0F;
+    params.presence_penalty = 0.0F;
+    params.frequency_penalty = 0.0F;
+  }
+  if (missing("dry")) params.dry_multiplier = off.dry_multiplier;
+  if (missing("top_n_sigma")) params.top_n_sigma = off.top_n_sigma;
+  if (missing("top_k")) params.top_k = 0;
+  if (missing("typ_p")) params.typical_p = off.typical_p;
+  if (missing("top_p")) params.top_p = 1.0F;
+  if (missing("min_p")) params.min_p = 0.0F;
+  if (missing("xtc")) params.xtc_probability = off.xtc_probability;
+  if (missing("temperature")) params.temperature = 1.0F;
+}
+
+}  // namespace foretoken::api
