@@ -75,7 +75,7 @@ void check_drafts(const Engine& engine, const nlohmann::json& prompt, const nloh
     std::vector<TokenId> drafted;
     std::span<const float> hidden = session.mtp_begin(text[p + 1]);
     for (int step = 0; step < 3; ++step) {
-      engine.mtp_head()->logits(hidden.data(), std::span(&all, 1), logits.data());
+      engine.mtp_head()->logits(hidden.data(), 1, std::span(&all, 1), logits.data());
       drafted.push_back(argmax(logits));
       if (step < 2) hidden = session.mtp_continue(drafted.back());
     }

@@ -181,7 +181,7 @@ std::map<std::vector<TokenId>, int> sampled_pairs(Engine& engine,
   session_options.n_context = 512;
   Session session(engine, session_options);
   session.prefill(prompt);
-  const engine::Checkpoint start = session.take_checkpoint();
+  const cache::CheckpointPtr start = session.take_checkpoint();
   std::map<std::vector<TokenId>, int> counts;
   for (int i = 0; i < n_runs; ++i) {
     session.restore(start);

@@ -12,7 +12,8 @@
 namespace foretoken {
 namespace {
 
-using engine::Checkpoint;
+using cache::Checkpoint;
+using cache::CheckpointPtr;
 using engine::Engine;
 using engine::Session;
 using engine::SessionOptions;
@@ -154,7 +155,7 @@ TEST(Session, CheckpointRestoresEveryPart) {
   for (const int length : {1, 2, 3, 40}) {
     Session session(shared_engine(), options());
     session.prefill(std::span(tokens).first(static_cast<std::size_t>(length)));
-    const Checkpoint checkpoint = session.take_checkpoint();
+    const CheckpointPtr checkpoint = session.take_checkpoint();
     const std::vector<float> at_checkpoint = copy(session.last_logits());
     session.prefill(std::span(tokens).subspan(static_cast<std::size_t>(length)));
     const std::vector<float> at_end = copy(session.last_logits());
@@ -172,7 +173,7 @@ TEST(Session, CheckpointMayBeTakenWhileTokensArePending) {
   session.prefill(std::span(tokens).first(20));
   session.run(std::span(tokens).subspan(20, 6));
   session.commit(4);
-  const Checkpoint checkpoint = session.take_checkpoint();
+  const CheckpointPtr checkpoint = session.take_checkpoint();
   session.prefill(std::span(tokens).subspan(24));
   EXPECT_EQ(copy(session.last_logits()), logits_after(tokens));
   session.restore(checkpoint);
@@ -180,15 +181,42 @@ TEST(Session, CheckpointMayBeTakenWhileTokensArePending) {
   EXPECT_EQ(copy(session.last_logits()), logits_after(tokens));
 }
 
-TEST(Session, RestoreIsRefusedWhenTheKeysAreGone) {
-  const auto tokens = random_tokens(40, 14);
+TEST(Session, CheckpointOutlivesWhatTheSessionDoesNext) {
+  const auto tokens = random_tokens(140, 14);
+  for (const std::size_t length : {40, 64, 65, 129}) {
+    Session session(shared_engine(), options());
+    session.prefill(std::span(tokens).first(length));
+    const CheckpointPtr checkpoint = session.take_checkpoint();
+    session.rewind(0);
+    session.prefill(random_tokens(150, 15));
+    session.restore(checkpoint);
+    session.prefill(std::span(tokens).subspan(length));
+    EXPECT_EQ(copy(session.last_logits()), logits_after(tokens)) << length;
+  }
+}
+
+TEST(Session, RestoreIsRefusedInWordsWhereItCannotBe) {
   Session session(shared_engine(), options());
-  session.prefill(tokens);
-  const Checkpoint checkpoint = session.take_checkpoint();
-  session.rewind(0);
-  session.prefill(random_tokens(10, 15));
-  EXPECT_FALSE(session.can_restore(checkpoint));
-  EXPECT_THROW(session.restore(checkpoint), RequestError);
+  session.prefill(random_tokens(40, 14));
+  const CheckpointPtr checkpoint = session.take_checkpoint();
+  SessionOptions small = options();
+  small.n_context = 39;
+  SessionOptions other_types = options();
+  other_types.kv_types = {quant::Type::Q8_0, quant::Type::F16};
+  for (const SessionOptions& refusing : {small, other_types}) {
+    Session other(shared_engine(), refusing);
+    other.prefill(random_tokens(5, 15));
+    EXPECT_FALSE(other.can_restore(*checkpoint));
+    EXPECT_THROW(other.restore(checkpoint), RequestError);
+    EXPECT_EQ(other.n_past(), 5);
+  }
+  SessionOptions headless = options();
+  headless.use_mtp = false;
+  Session plain(shared_engine(), headless);
+  plain.prefill(random_tokens(40, 14));
+  EXPECT_THROW(session.restore(plain.take_checkpoint()), RequestError);
+  plain.restore(checkpoint);  // what the head has, a session without it does not need
+  EXPECT_EQ(copy(plain.last_logits()), logits_after(random_tokens(40, 14)));
 }
 
 TEST(Session, SyncReusesPrefixesAndChangesNoBit) {

@@ -40,17 +40,25 @@ void RecurrentState::clear() {
 }
 
 RecurrentState::Snapshot RecurrentState::take_snapshot(int pos) const {
-  const std::size_t channels = z(shape_.n_channels());
-  Snapshot out{AlignedBuffer<float>(s_.size()), AlignedBuffer<float>(z(n_layers_) * 3 * channels)};
-  std::memcpy(out.s.data(), s_.data(), s_.size() * sizeof(float));
-  for (std::size_t layer = 0; layer < z(n_layers_); ++layer) {
-    const float* ring = conv_ring_.data() + layer * kernels::kConvRing * channels;
-    for (int back = 3; back >= 1; --back) {
-      std::memcpy(out.conv.data() + (layer * 3 + z(3 - back)) * channels,
-                  ring + ring_row(pos, back) * channels, channels * sizeof(float));
-    }
-  }
+  Snapshot out = make_snapshot();
+  for (int layer = 0; layer < n_layers_; ++layer) copy_layer(layer, pos, out);
   return out;
+}
+
+RecurrentState::Snapshot RecurrentState::make_snapshot() const {
+  return {AlignedBuffer<float>(s_.size()),
+          AlignedBuffer<float>(z(n_layers_) * 3 * z(shape_.n_channels()))};
+}
+
+void RecurrentState::copy_layer(int layer, int pos, Snapshot& out) const {
+  const std::size_t size = shape_.state_size();
+  std::memcpy(out.s.data() + z(layer) * size, s_.data() + z(layer) * size, size * sizeof(float));
+  const std::size_t channels = z(shape_.n_channels());
+  const float* ring = conv_ring_.data() + z(layer) * kernels::kConvRing * channels;
+  for (int back = 3; back >= 1; --back) {
+    std::memcpy(out.conv.data() + (z(layer) * 3 + z(3 - back)) * channels,
+                ring + ring_row(pos, back) * channels, channels * sizeof(float));
+  }
 }
 
 void RecurrentState::restore(const Snapshot& snapshot, int pos) {

@@ -30,6 +30,10 @@ class RecurrentState {
 
   /// Requires that every token below `pos` is committed and none above was.
   Snapshot take_snapshot(int pos) const;
+  /// The same in steps, for a pass that goes layer by layer: an empty one, then each layer at the
+  /// moment it stands at `pos`.
+  Snapshot make_snapshot() const;
+  void copy_layer(int layer, int pos, Snapshot& out) const;
   void restore(const Snapshot& snapshot, int pos);
 
   const kernels::DeltaNetShape& shape() const { return shape_; }

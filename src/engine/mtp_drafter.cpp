@@ -34,7 +34,7 @@ Draft MtpDrafter::propose(Session& session, TokenId last, int n_max, sampling::S
   for (int position = 0; position < n_most; ++position) {
     const std::span<const float> hidden =
         position == 0 ? session.mtp_begin(last) : session.mtp_continue(draft.tokens.back());
-    engine_.mtp_head()->logits(hidden.data(), rows, logits_.data());
+    engine_.mtp_head()->logits(hidden.data(), 1, rows, logits_.data());
     ++draft.n_steps;
     sampling::Distribution law = sampler.distribution(logits_, ids);
     const float top = *std::max_element(logits_.begin(), logits_.end());

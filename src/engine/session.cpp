@@ -4,28 +4,19 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
+#include "engine/batch.h"
+#include "engine/hidden_ring.h"
 
 namespace foretoken::engine {
 namespace {
 
-using model::qwen35::RopePosition;
-
-// Hidden rows kept by position. The MTP head may lag this far behind (less what one run adds)
-// before it is caught up; catching up in batches reads its weights once for many tokens.
-constexpr int kHiddenRing = 64;
-constexpr int kMostLag = kHiddenRing - kernels::kMaxPending - 1;
 // Rows per product when every position's logits are wanted: 16 x 248K f32 are 16 MB.
 constexpr int kLogitRows = 16;
 
 std::size_t z(int n) { return static_cast<std::size_t>(n); }
-
-// Text: time, height and width advance together.
-void text_positions(int first, int n, std::vector<RopePosition>& out) {
-  out.clear();
-  for (int p = first; p < first + n; ++p) out.push_back({p, p, p});
-}
 
 SessionOptions checked(const SessionOptions& options, const model::qwen35::Config& config) {
   if (options.n_context < 1 || options.n_context > 1 << 20) {
@@ -43,26 +34,63 @@ SessionOptions checked(const SessionOptions& options, const model::qwen35::Confi
   return out;
 }
 
-cache::KvCache::Shape kv_shape(const model::qwen35::Config& config, const SessionOptions& options,
-                               int n_layers) {
-  return {n_layers, config.n_kv_heads, config.head_dim, options.n_context, options.kv_types};
+cache::KvPageShape page_shape(const model::qwen35::Config& config, const SessionOptions& options,
+                              int n_layers) {
+  return {n_layers, config.n_kv_heads, config.head_dim, options.kv_types};
+}
+
+bool wants_head(const Engine& engine, const SessionOptions& options) {
+  return options.use_mtp && engine.mtp_head() != nullptr;
+}
+
+// The pools as given, if they suit the session.
+SessionPools checked(SessionPools pools, Engine& engine, const SessionOptions& options) {
+  const model::qwen35::Config& config = engine.config();
+  const auto suits = [&](const std::shared_ptr<cache::KvPagePool>& pool, int n_layers) {
+    return pool != nullptr && pool->shape() == page_shape(config, options, n_layers);
+  };
+  if (pools.batch == nullptr || &pools.batch->engine() != &engine ||
+      pools.batch->max_rows() < kernels::kMaxPending ||
+      !suits(pools.kv, config.n_attention_layers()) ||
+      (wants_head(engine, options) && !suits(pools.mtp_kv, 1))) {
+    throw RequestError(
+        "these pools were made for another model, other cache types or without the MTP head; make "
+        "them with the options of the sessions that share them");
+  }
+  return pools;
 }
 
 }  // namespace
 
+SessionPools make_session_pools(Engine& engine, const SessionOptions& options, int max_rows) {
+  const SessionOptions used = checked(options, engine.config());
+  const model::qwen35::Config& config = engine.config();
+  SessionPools out;
+  out.kv =
+      std::make_shared<cache::KvPagePool>(page_shape(config, used, config.n_attention_layers()));
+  if (wants_head(engine, used)) {
+    out.mtp_kv = std::make_shared<cache::KvPagePool>(page_shape(config, used, 1));
+  }
+  out.batch = std::make_shared<Batch>(engine, std::max(max_rows, used.n_batch));
+  return out;
+}
+
 Session::Session(Engine& engine, const SessionOptions& options)
+    : Session(engine, options, make_session_pools(engine, options)) {}
+
+Session::Session(Engine& engine, const SessionOptions& options, SessionPools pools)
     : engine_(engine),
       options_(checked(options, engine.config())),
-      workspace_(engine.config(), std::max(options_.n_batch, kHiddenRing)),
-      kv_(kv_shape(engine.config(), options_, engine.config().n_attention_layers())),
+      batch_(checked(pools, engine, options_).batch),
+      kv_(pools.kv, options_.n_context),
       recurrent_(engine.config().delta, engine.config().n_recurrent_layers()),
-      hidden_(z(1 + std::max(options_.n_batch, kHiddenRing)) * z(engine.config().d_model)),
       hidden_ring_(z(kHiddenRing) * z(engine.config().d_model)),
       mtp_hidden_(z(engine.config().d_model)) {
-  if (options_.use_mtp && engine.mtp_head() != nullptr) {
-    mtp_kv_.emplace(kv_shape(engine.config(), options_, 1));
-  }
+  options_.n_batch = std::min(options_.n_batch, batch_->max_rows());
+  if (wants_head(engine, options_)) mtp_kv_.emplace(pools.mtp_kv, options_.n_context);
 }
+
+// ---- The steps of a pass. ----
 
 void Session::check_tokens(std::span<const TokenId> tokens) const {
   if (tokens.size() > z(room())) {
@@ -79,30 +107,44 @@ void Session::check_tokens(std::span<const TokenId> tokens) const {
   }
 }
 
-// Runs tokens at n_past_. Their normed hidden rows land in hidden_ rows 1 ..
-void Session::forward(std::span<const TokenId> tokens, bool commit) {
-  const int n = static_cast<int>(tokens.size());
-  if (mtp_pairs_ == n_past_ && n_past_ > 0 && tokens[0] != mtp_next_) mtp_pairs_ = n_past_ - 1;
-  note_tokens(tokens);
-  text_positions(n_past_, n, rope_);
-  const model::qwen35::BatchPosition at{n_past_, n_past_ - n_state_, commit};
-  engine_.text_model().forward(tokens, rope_, at, kv_, recurrent_, workspace_,
-                               hidden_.data() + engine_.config().d_model);
-  n_state_ = commit ? n_past_ + n : n_past_;
+// Everything a pass over n tokens will store into. A run leaves the head behind; it catches up
+// before the ring of hidden rows would overwrite what it has not read.
+void Session::make_room(int n_tokens, bool commit) {
+  if (!commit && has_mtp() && n_past_ - mtp_pairs_ > kMostLag) mtp_flush();
+  kv_.prepare(n_past_, n_past_ + n_tokens);
+  if (commit && has_mtp()) {
+    mtp_kv_->prepare(std::min(mtp_pairs_, std::max(0, n_past_ - 1)), n_past_ + n_tokens);
+  }
 }
 
-void Session::note_tokens(std::span<const TokenId> tokens) {
+model::qwen35::PassPart Session::begin_pass(std::span<const TokenId> tokens, bool commit) {
+  if (mtp_pairs_ == n_past_ && n_past_ > 0 && tokens[0] != mtp_next_) mtp_pairs_ = n_past_ - 1;
   tokens_.resize(z(n_past_));
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  kv_tokens_.resize(z(n_past_));
-  kv_tokens_.insert(kv_tokens_.end(), tokens.begin(), tokens.end());
+  n_run_ = static_cast<int>(tokens.size());
+  return {.n = n_run_,
+          .first_pos = n_past_,
+          .kv = &kv_,
+          .recurrent = &recurrent_,
+          .n_fold = n_past_ - n_state_,
+          .commit = commit};
 }
 
-void Session::keep_hidden(int first_pos, int n) {
+// `hidden`: [n_run_, d_model], the pass's rows.
+void Session::end_pass(const float* hidden, bool commit) {
+  keep_hidden(n_past_, n_run_, hidden);
+  n_state_ = n_past_;
+  if (!commit) return;
+  n_past_ += n_run_;
+  n_state_ = n_past_;
+  n_run_ = 0;
+}
+
+void Session::keep_hidden(int first_pos, int n, const float* hidden) {
   const std::size_t width = z(engine_.config().d_model);
   for (int i = std::max(0, n - kHiddenRing); i < n; ++i) {
     std::memcpy(hidden_ring_.data() + z((first_pos + i) % kHiddenRing) * width,
-                hidden_.data() + z(1 + i) * width, width * sizeof(float));
+                hidden + z(i) * width, width * sizeof(float));
   }
 }
 
@@ -111,18 +153,17 @@ std::span<const float> Session::hidden_row(int pos) const {
   return {hidden_ring_.data() + z(pos % kHiddenRing) * width, width};
 }
 
-const float* Session::batch_hidden() const { return hidden_.data() + engine_.config().d_model; }
+const float* Session::batch_hidden() const { return batch_->hidden(); }
+
+// ---- A session by itself. ----
 
 bool Session::prefill(std::span<const TokenId> prompt, const PrefillProgress& progress) {
   check_tokens(prompt);
   const int total = static_cast<int>(prompt.size());
   for (int done = 0; done < total;) {
     const int n = std::min(options_.n_batch, total - done);
-    const std::span<const TokenId> batch = prompt.subspan(z(done), z(n));
-    forward(batch, true);
-    if (has_mtp()) mtp_prefill(batch, n_past_);
-    keep_hidden(n_past_, n);
-    n_past_ += n;
+    const BatchPart part{this, BatchPart::Kind::Prompt, prompt.subspan(z(done), z(n))};
+    batch_->run({&part, 1});
     done += n;
     if (progress && !progress(done, total) && done < total) return false;
   }
@@ -134,35 +175,21 @@ void Session::prefill_with_logits(
     const std::function<void(int, int, std::span<const float>)>& sink) {
   check_tokens(prompt);
   const std::size_t width = z(engine_.config().d_model);
-  const std::size_t n_vocab = z(engine_.config().n_vocab);
-  logits_.grow_to(kLogitRows * n_vocab);
   for (std::size_t done = 0; done < prompt.size();) {
     const std::size_t n = std::min(z(options_.n_batch), prompt.size() - done);
     const int first = n_past_;
     prefill(prompt.subspan(done, n));
     for (std::size_t row = 0; row < n; row += kLogitRows) {
-      const std::size_t rows = std::min<std::size_t>(kLogitRows, n - row);
-      engine_.text_model().logits(batch_hidden() + row * width, static_cast<int>(rows),
-                                  logits_.data());
-      sink(first + static_cast<int>(row), static_cast<int>(rows), {logits_.data(), rows * n_vocab});
+      const int rows = static_cast<int>(std::min<std::size_t>(kLogitRows, n - row));
+      sink(first + static_cast<int>(row), rows, batch_->logits(batch_hidden() + row * width, rows));
     }
     done += n;
   }
 }
 
 std::span<const float> Session::run(std::span<const TokenId> tokens) {
-  check_tokens(tokens);
-  if (tokens.empty() || tokens.size() > z(kernels::kMaxPending)) {
-    throw RequestError(
-        fmt::format("a run takes 1 to {} tokens, not {}", kernels::kMaxPending, tokens.size()));
-  }
-  if (has_mtp() && n_past_ - mtp_pairs_ > kMostLag) mtp_flush();
-  forward(tokens, false);
-  n_run_ = static_cast<int>(tokens.size());
-  keep_hidden(n_past_, n_run_);
-  logits_.grow_to(z(kernels::kMaxPending) * z(engine_.config().n_vocab));
-  engine_.text_model().logits(batch_hidden(), n_run_, logits_.data());
-  return {logits_.data(), tokens.size() * z(engine_.config().n_vocab)};
+  const BatchPart part{this, BatchPart::Kind::Verify, tokens};
+  return batch_->run({&part, 1}).front().logits;
 }
 
 void Session::commit(int n_kept) {
@@ -173,10 +200,7 @@ void Session::commit(int n_kept) {
 }
 
 std::span<const float> Session::last_logits() {
-  const std::size_t n_vocab = z(engine_.config().n_vocab);
-  logits_.grow_to(n_vocab);
-  engine_.text_model().logits(hidden_row(n_past_ - 1).data(), 1, logits_.data());
-  return {logits_.data(), n_vocab};
+  return batch_->logits(hidden_row(n_past_ - 1).data(), 1);
 }
 
 // ---- Going back. ----
@@ -184,6 +208,8 @@ std::span<const float> Session::last_logits() {
 void Session::rewind(int n_past) {
   if (n_past == 0) {
     recurrent_.clear();
+    kv_.clear();
+    if (has_mtp()) mtp_kv_->clear();
     n_past_ = n_state_ = n_run_ = mtp_pairs_ = 0;
     tokens_.clear();
     return;
@@ -207,46 +233,79 @@ void Session::fold_pending() {
   n_state_ = n_past_;
 }
 
-Checkpoint Session::take_checkpoint() {
+cache::CheckpointPtr Session::take_checkpoint() {
   fold_pending();
-  if (has_mtp()) mtp_flush();
-  Checkpoint out;
-  out.tokens.assign(tokens_.begin(), tokens_.begin() + n_past_);
-  out.recurrent = recurrent_.take_snapshot(n_past_);
-  if (n_past_ > 0) {
-    const std::span<const float> row = hidden_row(n_past_ - 1);
-    out.hidden.assign(row.begin(), row.end());
+  if (n_past_ == 0) return make_checkpoint(0, recurrent_.take_snapshot(0), {});
+  if (has_mtp()) {
+    mtp_flush();
+    mtp_kv_->prepare(n_past_ - 1, n_past_);  // as many pages as the trunk's
   }
+  return make_checkpoint(n_past_, recurrent_.take_snapshot(n_past_), hidden_row(n_past_ - 1));
+}
+
+// Of the first n_tokens, whose pages and pairs are in the caches.
+cache::CheckpointPtr Session::make_checkpoint(int n_tokens,
+                                              cache::RecurrentState::Snapshot recurrent,
+                                              std::span<const float> hidden) const {
+  auto out = std::make_shared<cache::Checkpoint>();
+  out->kv_shape = kv_.pool()->shape();
+  out->tokens.assign(tokens_.begin(), tokens_.begin() + n_tokens);
+  out->kv = kv_.share(n_tokens);
+  if (has_mtp()) {
+    out->mtp_shape = mtp_kv_->pool()->shape();
+    out->mtp_kv = mtp_kv_->share(n_tokens);
+  }
+  out->recurrent = std::move(recurrent);
+  out->hidden.assign(hidden.begin(), hidden.end());
   return out;
 }
 
-bool Session::can_restore(const Checkpoint& checkpoint) const {
-  return checkpoint.tokens.size() <= kv_tokens_.size() &&
-         std::equal(checkpoint.tokens.begin(), checkpoint.tokens.end(), kv_tokens_.begin());
+// Empty: nothing speaks against restoring.
+std::string Session::why_not(const cache::Checkpoint& checkpoint) const {
+  const std::size_t n = checkpoint.tokens.size();
+  if (n > z(options_.n_context)) {
+    return fmt::format("it has {} tokens and the context holds {}; give a larger one with -c", n,
+                       options_.n_context);
+  }
+  const std::size_t n_pages = z(kernels::kv_pages(static_cast<int>(n)));
+  const cache::RecurrentState::Snapshot& recurrent = checkpoint.recurrent;
+  if (checkpoint.kv_shape != kv_.pool()->shape() || checkpoint.kv.size() != n_pages ||
+      recurrent.s.size() != z(recurrent_.n_layers()) * recurrent_.shape().state_size() ||
+      recurrent.conv.size() != z(recurrent_.n_layers() * 3 * recurrent_.shape().n_channels()) ||
+      (n > 0 && checkpoint.hidden.size() != z(engine_.config().d_model))) {
+    return "it belongs to another model or to a cache of another type (-ctk, -ctv)";
+  }
+  if (has_mtp() &&
+      (checkpoint.mtp_shape != mtp_kv_->pool()->shape() || checkpoint.mtp_kv.size() != n_pages)) {
+    return "it was taken without the MTP head, whose cache it therefore lacks";
+  }
+  return {};
 }
 
-void Session::restore(const Checkpoint& checkpoint) {
-  if (!can_restore(checkpoint)) {
-    throw RequestError(
-        "cannot restore a checkpoint: the keys and values of its tokens were "
-        "overwritten; process the prompt again");
-  }
-  const int n = static_cast<int>(checkpoint.tokens.size());
+bool Session::can_restore(const cache::Checkpoint& checkpoint) const {
+  return why_not(checkpoint).empty();
+}
+
+void Session::restore(const cache::CheckpointPtr& checkpoint) {
+  const std::string problem = why_not(*checkpoint);
+  if (!problem.empty()) throw RequestError("cannot restore a checkpoint: " + problem);
+  const int n = static_cast<int>(checkpoint->tokens.size());
   rewind(0);
   if (n == 0) return;
-  recurrent_.restore(checkpoint.recurrent, n);
-  tokens_ = checkpoint.tokens;
+  kv_.adopt(checkpoint->kv);
+  if (has_mtp()) mtp_kv_->adopt(checkpoint->mtp_kv);
+  recurrent_.restore(checkpoint->recurrent, n);
+  tokens_ = checkpoint->tokens;
   n_past_ = n_state_ = n;
   // The head's pairs below the last row were stored before the checkpoint was taken.
   mtp_pairs_ = n - 1;
-  std::memcpy(hidden_ring_.data() + z((n - 1) % kHiddenRing) * checkpoint.hidden.size(),
-              checkpoint.hidden.data(), checkpoint.hidden.size() * sizeof(float));
+  keep_hidden(n - 1, 1, checkpoint->hidden.data());
 }
 
 void Session::remember() {
   if (options_.n_checkpoints <= 0) return;
-  std::erase_if(checkpoints_, [&](const Checkpoint& c) {
-    return !can_restore(c) || c.tokens.size() == z(n_past_);
+  std::erase_if(checkpoints_, [&](const cache::CheckpointPtr& c) {
+    return std::ranges::equal(c->tokens, tokens());
   });
   if (checkpoints_.size() >= z(options_.n_checkpoints)) checkpoints_.erase(checkpoints_.begin());
   checkpoints_.push_back(take_checkpoint());
@@ -259,18 +318,16 @@ Session::SyncResult Session::sync(std::span<const TokenId> prompt,
           .first -
       tokens_.begin());
   if (common < n_past_) {
-    const Checkpoint* best = nullptr;
-    for (const Checkpoint& c : checkpoints_) {
-      const bool prefix = c.tokens.size() <= prompt.size() &&
-                          std::equal(c.tokens.begin(), c.tokens.end(), prompt.begin());
-      if (prefix && can_restore(c) && (best == nullptr || c.tokens.size() > best->tokens.size())) {
-        best = &c;
-      }
+    cache::CheckpointPtr best;
+    for (const cache::CheckpointPtr& c : checkpoints_) {
+      const bool prefix = c->tokens.size() <= prompt.size() &&
+                          std::equal(c->tokens.begin(), c->tokens.end(), prompt.begin());
+      if (prefix && (best == nullptr || c->tokens.size() > best->tokens.size())) best = c;
     }
     if (common >= n_state_ && common > 0) {
       rewind(common);
     } else if (best != nullptr) {
-      restore(*best);
+      restore(best);
     } else {
       rewind(0);
     }
@@ -282,84 +339,6 @@ Session::SyncResult Session::sync(std::span<const TokenId> prompt,
   result.n_processed = n_past_ - result.n_reused;
   if (result.n_processed > 0) remember();
   return result;
-}
-
-// ---- The MTP head. ----
-
-// Pairs (h_p, x_{p+1}) for p in [first, end) from the ring, into hidden_ row 0 .. and pair_tokens_.
-void Session::gather_pairs(int first, int end, TokenId last_next) {
-  const std::size_t width = z(engine_.config().d_model);
-  pair_tokens_.clear();
-  for (int p = first; p < end; ++p) {
-    std::memcpy(hidden_.data() + z(p - first) * width, hidden_row(p).data(), width * sizeof(float));
-    pair_tokens_.push_back(p + 1 < n_past_ ? tokens_[z(p + 1)] : last_next);
-  }
-  text_positions(first, end - first, rope_);
-}
-
-void Session::mtp_flush() {
-  const int end = n_past_ - 1;
-  if (mtp_pairs_ >= end) return;
-  gather_pairs(mtp_pairs_, end, -1);
-  engine_.mtp_head()->catch_up({pair_tokens_, hidden_.data(), rope_, mtp_pairs_}, *mtp_kv_,
-                               workspace_);
-  mtp_pairs_ = end;
-}
-
-// Stores the pairs that a prompt batch completes: the row before it with its first token, and its
-// own rows but the last.
-void Session::mtp_prefill(std::span<const TokenId> tokens, int first_pos) {
-  const int n = static_cast<int>(tokens.size());
-  const std::size_t width = z(engine_.config().d_model);
-  if (mtp_pairs_ < first_pos - 1) {
-    // Rows still in the ring; hidden_ row 1 on holds the new batch, so gather into a copy.
-    std::vector<float> rows;
-    pair_tokens_.clear();
-    for (int p = mtp_pairs_; p < first_pos - 1; ++p) {
-      rows.insert(rows.end(), hidden_row(p).begin(), hidden_row(p).end());
-      pair_tokens_.push_back(tokens_[z(p + 1)]);
-    }
-    text_positions(mtp_pairs_, first_pos - 1 - mtp_pairs_, rope_);
-    engine_.mtp_head()->catch_up({pair_tokens_, rows.data(), rope_, mtp_pairs_}, *mtp_kv_,
-                                 workspace_);
-    mtp_pairs_ = first_pos - 1;
-  }
-  const int end = first_pos + n - 1;  // one past the last pair whose successor is known
-  const int first = std::min(mtp_pairs_, first_pos);
-  if (first < first_pos) {
-    std::memcpy(hidden_.data(), hidden_row(first_pos - 1).data(), width * sizeof(float));
-  }
-  const int start = std::max(mtp_pairs_, first);
-  if (start < end) {
-    const auto count = z(end - start);
-    pair_tokens_.assign(
-        tokens.begin() + (start + 1 - first_pos),
-        tokens.begin() + (start + 1 - first_pos) + static_cast<std::ptrdiff_t>(count));
-    text_positions(start, end - start, rope_);
-    const float* rows = hidden_.data() + z(1 + start - first_pos) * width;
-    engine_.mtp_head()->catch_up({pair_tokens_, rows, rope_, start}, *mtp_kv_, workspace_);
-  }
-  mtp_pairs_ = std::max(mtp_pairs_, end);
-}
-
-std::span<const float> Session::mtp_begin(TokenId next) {
-  const int first = std::min(mtp_pairs_, n_past_ - 1);
-  gather_pairs(first, n_past_, next);
-  engine_.mtp_head()->step({pair_tokens_, hidden_.data(), rope_, first}, *mtp_kv_, workspace_,
-                           mtp_hidden_.data());
-  mtp_pairs_ = mtp_pos_ = n_past_;
-  mtp_next_ = next;
-  return mtp_hidden_.span();
-}
-
-std::span<const float> Session::mtp_continue(TokenId drafted) {
-  const std::size_t width = z(engine_.config().d_model);
-  std::memcpy(hidden_.data(), mtp_hidden_.data(), width * sizeof(float));
-  text_positions(mtp_pos_, 1, rope_);
-  engine_.mtp_head()->step({std::span(&drafted, 1), hidden_.data(), rope_, mtp_pos_}, *mtp_kv_,
-                           workspace_, mtp_hidden_.data());
-  ++mtp_pos_;
-  return mtp_hidden_.span();
 }
 
 }  // namespace foretoken::engine

@@ -30,7 +30,7 @@ template <class Once>
 BenchMeasurement repeat_at_depth(engine::Session& session, int n_depth, const BenchRepeat& repeat,
                                  const Once& once) {
   BenchMeasurement out;
-  std::optional<engine::Checkpoint> start;
+  cache::CheckpointPtr start;
   if (n_depth > 0) {
     session.rewind(0);
     session.prefill(random_tokens(session, n_depth));
@@ -39,7 +39,7 @@ BenchMeasurement repeat_at_depth(engine::Session& session, int n_depth, const Be
   for (int i = repeat.warm_up ? 0 : 1; i <= repeat.repetitions; ++i) {
     if (repeat.progress) repeat.progress(i);
     if (start) {
-      session.restore(*start);
+      session.restore(start);
     } else {
       session.rewind(0);
     }

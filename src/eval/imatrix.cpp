@@ -26,21 +26,23 @@ class HeadRunner {
   HeadRunner(const engine::Engine& engine, const ImatrixOptions& options)
       : engine_(engine),
         workspace_(engine.config(), options.n_batch),
-        kv_({1, engine.config().n_kv_heads, engine.config().head_dim, options.chunk_size,
-             options.kv_types}),
+        kv_(std::make_shared<cache::KvPagePool>(cache::KvPageShape{
+                1, engine.config().n_kv_heads, engine.config().head_dim, options.kv_types}),
+            options.chunk_size),
         hidden_(z(options.n_batch) * z(engine.config().d_model)) {}
 
   /// `hidden` [n, d_model]: the trunk's rows of positions first_pos ..; `next` the tokens after
   /// them, one fewer where the chunk ends.
   void run(int first_pos, const float* hidden, std::span<const TokenId> next) {
     if (next.empty()) return;
-    rope_.clear();
-    for (int p = first_pos; p < first_pos + static_cast<int>(next.size()); ++p) {
-      rope_.push_back({p, p, p});
+    std::vector<const float*> rows;
+    for (std::size_t i = 0; i < next.size(); ++i) {
+      rows.push_back(hidden + i * z(engine_.config().d_model));
     }
-    const model::qwen35::MtpHead& head = *engine_.mtp_head();
-    head.forward({.next_tokens = next, .hidden = hidden, .rope = rope_, .first_pos = first_pos},
-                 kv_, workspace_, hidden_.data());
+    kv_.prepare(first_pos, first_pos + static_cast<int>(next.size()));
+    pairs_.clear();
+    pairs_.add_text(first_pos, rows, next, kv_);
+    engine_.mtp_head()->forward(pairs_, workspace_, hidden_.data());
     if (engine_.weights().mtp()->own_output) read_own_output(next.size());
   }
 
@@ -51,7 +53,7 @@ class HeadRunner {
     const int n_rows = std::min(kernels::kRowGroup, engine_.config().n_vocab);
     std::array<float, kernels::kRowGroup> unused{};
     for (std::size_t row = 0; row < n; ++row) {
-      engine_.mtp_head()->logits(hidden_.data() + row * z(engine_.config().d_model),
+      engine_.mtp_head()->logits(hidden_.data() + row * z(engine_.config().d_model), 1,
                                  std::array{kernels::RowRange{0, n_rows}}, unused.data());
     }
   }
@@ -60,7 +62,7 @@ class HeadRunner {
   model::qwen35::Workspace workspace_;
   cache::KvCache kv_;
   AlignedBuffer<float> hidden_;  // [n_batch, d_model] h'
-  std::vector<model::qwen35::RopePosition> rope_;
+  model::qwen35::MtpHead::Pairs pairs_;
 };
 
 /// Runs chunks through trunk and head.

@@ -363,17 +363,20 @@ struct Attention {
   // ---- decoding tiles
 
   // Sets keys[i] ([d][16]) and values[i] ([16][d]) to the tiles from position `key` on. The second
-  // one repeats the first where no row sees it.
+  // one repeats the first where no row sees it. A block of keys never crosses a page.
   static void decode(const AttendJob& job, int kv_head, int key, int n_keys, const Scratch& scratch,
                      const float* keys[2], const float* values[2]) {
     const int n_tiles = n_keys > kTile ? 2 : 1;
-    const std::size_t first = size(kv_head) * size(job.n_tiles) + size(key / kTile);
+    static_assert(kKeyPage % kKeyBlock == 0 && kKeyPage == kKeyPageTiles * kTile);
+    const std::byte* page = job.pages[key / kKeyPage];
+    const std::size_t first = size(kv_head * kKeyPageTiles + key % kKeyPage / kTile);
     for (int i = 0; i < n_tiles; ++i) {
       const std::size_t tile = first + size(i);
-      keys[i] = decode_keys(job.key_code, job.keys + tile * job.key_tile_bytes, job.head_dim,
-                            scratch.keys + size(i * kTile) * scratch.d);
-      values[i] = decode_values(job.value_code, job.values + tile * job.value_tile_bytes,
-                                job.head_dim, scratch.values + size(i * kTile) * scratch.d);
+      keys[i] = decode_keys(job.key_code, page + job.key_offset + tile * job.key_tile_bytes,
+                            job.head_dim, scratch.keys + size(i * kTile) * scratch.d);
+      values[i] =
+          decode_values(job.value_code, page + job.value_offset + tile * job.value_tile_bytes,
+                        job.head_dim, scratch.values + size(i * kTile) * scratch.d);
     }
     if (n_tiles == 1) {
       keys[1] = keys[0];

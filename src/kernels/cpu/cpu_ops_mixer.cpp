@@ -11,6 +11,8 @@
 namespace foretoken::kernels {
 namespace {
 
+static_assert(kKeyPage == kKvPagePositions && kKeyPageTiles == kKvPageTiles);
+
 std::size_t size(int x) { return static_cast<std::size_t>(x); }
 
 KvCode code_of(quant::Type type) {
@@ -40,11 +42,11 @@ AttendJob attend_job(const AttendArgs& args) {
   AttendJob job{};
   job.key_code = code_of(kv.key_type);
   job.value_code = code_of(kv.value_type);
-  job.keys = kv.keys;
-  job.values = kv.values;
+  job.pages = kv.pages;
+  job.key_offset = kv.key_offset;
+  job.value_offset = kv.value_offset;
   job.key_tile_bytes = kv_tile_bytes(kv.key_type, kv.head_dim);
   job.value_tile_bytes = kv_tile_bytes(kv.value_type, kv.head_dim);
-  job.n_tiles = kv.n_tiles;
   job.n_kv_heads = kv.n_kv_heads;
   job.head_dim = kv.head_dim;
   job.group = args.n_heads / kv.n_kv_heads;

@@ -14,6 +14,9 @@ inline constexpr int kDeltaBlock = 64;
 inline constexpr int kKeySplit = 512;
 /// Key positions per step of the running softmax: two cache tiles.
 inline constexpr int kKeyBlock = 32;
+/// Key positions of a page of the cache, and their tiles; a multiple of kKeyBlock.
+inline constexpr int kKeyPage = 64;
+inline constexpr int kKeyPageTiles = 4;
 /// Most query rows of one key/value head that share a decoded tile.
 inline constexpr int kRowBlock = 64;
 
@@ -77,11 +80,11 @@ struct RotateJob {
 struct AttendJob {
   KvCode key_code;
   KvCode value_code;
-  const std::byte* keys;
-  const std::byte* values;
+  const std::byte* const* pages;  ///< [positions / kKeyPage]
+  std::size_t key_offset;         ///< within a page, of key tiles [n_kv_heads][kKeyPageTiles]
+  std::size_t value_offset;       ///< likewise of value tiles
   std::size_t key_tile_bytes;
   std::size_t value_tile_bytes;
-  int n_tiles;
   int n_kv_heads;
   int head_dim;
   int group;  ///< query heads per key/value head

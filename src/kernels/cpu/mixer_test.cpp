@@ -371,7 +371,7 @@ TEST_P(Mixer, StoreAgreesWithTheReferenceToOneStepOfTheType) {
     run_store(*ops, layer, fast, 0, 23);
     run_store(*ops, layer, fast, 23, 17);
     run_store(*reference, layer, exact, 0, 40);
-    EXPECT_EQ(fast.values, exact.values);  // rounded from the same f32
+    EXPECT_EQ(fast.values(), exact.values());  // rounded from the same f32
     // Keys differ by f32 rounding before they are rounded to the type: one step where that tips.
     const float step = type == Type::Q4_0   ? 1.0F / 7.0F
                        : type == Type::Q8_0 ? 1.0F / 126.0F
@@ -423,8 +423,8 @@ TEST_P(Mixer, AttendBitsDoNotDependOnCallsOrThreads) {
         first += n;
       }
       EXPECT_TRUE(same_bits(got, want)) << threads << " threads, round " << round;
-      EXPECT_EQ(grown.keys, memory.keys);
-      EXPECT_EQ(grown.values, memory.values);
+      EXPECT_EQ(grown.keys(), memory.keys());
+      EXPECT_EQ(grown.values(), memory.values());
     }
   }
 }

@@ -186,23 +186,41 @@ struct AttentionLayer {
   }
 };
 
-/// Owned cache of one layer.
+/// Owned cache of one layer. The pages lie in memory last first, so that nobody can take them for
+/// one stretch.
 struct AttentionMemory {
-  AlignedVector<std::byte> keys, values;
+  AlignedVector<std::byte> bytes;  // [pages][keys, then values]
+  std::vector<std::byte*> pages;
   KvView view;
 
   AttentionMemory(const AttentionShape& shape, int capacity) {
     view.key_type = shape.key_type;
     view.value_type = shape.value_type;
-    view.n_tiles = kv_tiles(capacity);
     view.n_kv_heads = shape.n_kv_heads;
     view.head_dim = shape.head_dim;
-    const auto tiles = static_cast<std::size_t>(view.n_tiles * shape.n_kv_heads);
-    keys.resize(tiles * kv_tile_bytes(shape.key_type, shape.head_dim));
-    values.resize(tiles * kv_tile_bytes(shape.value_type, shape.head_dim));
-    view.keys = keys.data();
-    view.values = values.data();
+    const auto tiles = static_cast<std::size_t>(kKvPageTiles * shape.n_kv_heads);
+    const auto n_pages = static_cast<std::size_t>(kv_pages(capacity));
+    view.value_offset = tiles * kv_tile_bytes(shape.key_type, shape.head_dim);
+    page_bytes_ = view.value_offset + tiles * kv_tile_bytes(shape.value_type, shape.head_dim);
+    bytes.resize(n_pages * page_bytes_);
+    for (std::size_t page = n_pages; page-- > 0;) {
+      pages.push_back(bytes.data() + page * page_bytes_);
+    }
+    view.pages = pages.data();
   }
+
+  /// The keys, or the values, of all pages one after another.
+  std::vector<std::byte> keys() const { return parts(0, view.value_offset); }
+  std::vector<std::byte> values() const { return parts(view.value_offset, page_bytes_); }
+
+ private:
+  std::vector<std::byte> parts(std::size_t begin, std::size_t end) const {
+    std::vector<std::byte> out;
+    for (const std::byte* page : pages) out.insert(out.end(), page + begin, page + end);
+    return out;
+  }
+
+  std::size_t page_bytes_ = 0;
 };
 
 /// Stores tokens [first, first + n).

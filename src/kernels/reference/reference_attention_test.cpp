@@ -89,7 +89,7 @@ TEST(ReferenceAttention, ScoreDependsOnPositionsOnlyByTheirDifference) {
   AttentionMemory far(layer.shape, 12);
   run_store(*ops, layer, far, 0, 12);
   const std::vector<float> got = run_attend(*ops, layer, far, 0, 12);
-  EXPECT_NE(near.keys, far.keys);
+  EXPECT_NE(near.keys(), far.keys());
   for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-4F);
 }
 

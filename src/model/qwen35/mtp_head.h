@@ -25,33 +25,41 @@ class MtpHead {
   /// Requires weights.mtp() != nullptr. Borrows both.
   MtpHead(const Weights& weights, kernels::Ops& ops);
 
-  /// Pairs of one batch: `hidden` [n, d_model] rows h_p .. h_{p+n-1} and the tokens that follow
-  /// them, stored at cache positions first_pos .., rotated by `rope`.
+  /// Pairs of one or several sequences, at most workspace.max_tokens of them. Those of a sequence
+  /// stand together and at consecutive positions; `parts` says whose they are.
   struct Pairs {
-    std::span<const TokenId> next_tokens;
-    const float* hidden = nullptr;
-    std::span<const RopePosition> rope;
-    int first_pos = 0;
+    std::vector<TokenId> next_tokens;  ///< [n] x_{p+1}
+    std::vector<const float*> hidden;  ///< [n] rows h_p [d_model], borrowed
+    std::vector<RopePosition> rope;    ///< [n]
+    std::vector<PassPart> parts;       ///< cache positions, and the head's caches
+
+    int n() const { return static_cast<int>(next_tokens.size()); }
+    void clear();
+    /// Adds a part of text: hidden rows of positions first_pos, first_pos + 1, ... and the tokens
+    /// behind them.
+    void add_text(int first_pos, std::span<const float* const> rows, std::span<const TokenId> next,
+                  const cache::KvCache& kv);
   };
 
   /// Stores keys and values only.
-  void catch_up(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace) const;
+  void catch_up(const Pairs& pairs, Workspace& workspace) const;
 
-  /// Stores keys and values of all pairs and writes h' [d_model] of the last one.
-  void step(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace,
-            float* hidden_out) const;
+  /// Stores keys and values of all pairs and writes h' of the last one of each part:
+  /// hidden_out [parts, d_model].
+  void step(const Pairs& pairs, Workspace& workspace, float* hidden_out) const;
 
   /// The whole layer for all pairs, keys and values included: h' [n, d_model] of each. Drafting
   /// never needs it (all but the last pair only feed the cache); measuring the head's inputs does.
-  void forward(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace,
-               float* hidden_out) const;
+  void forward(const Pairs& pairs, Workspace& workspace, float* hidden_out) const;
 
-  /// Logits of one h' row for the given rows of the output matrix, in order of the ranges.
-  void logits(const float* hidden, std::span<const kernels::RowRange> rows, float* out) const;
+  /// Logits of n rows h' for the given rows of the output matrix, in order of the ranges:
+  /// out [n, sum of counts].
+  void logits(const float* hidden, int n, std::span<const kernels::RowRange> rows,
+              float* out) const;
 
  private:
   void join(const Pairs& pairs, Workspace& workspace) const;
-  void store_pairs(const Pairs& pairs, const cache::KvCache& kv, Workspace& workspace) const;
+  void store_pairs(const Pairs& pairs, Workspace& workspace) const;
 
   const Weights& weights_;
   const MtpWeights& mtp_;

@@ -22,27 +22,49 @@ kernels::DeltaNetArgs delta_net_args(const Config& config, const DeltaNetWeights
   return args;
 }
 
-void delta_net_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
-                     const kernels::DeltaNetState& state, const BatchPosition& at, int n,
-                     Workspace& w) {
+// The mixer itself over one sequence's rows, which begin at row `first`: in one call, or cut where
+// a copy of the state is wanted (a row's bits do not depend on the cut).
+void mix_sequence(kernels::Ops& ops, kernels::DeltaNetArgs args, const PassPart& part, int layer,
+                  int first, Workspace& w) {
+  const kernels::DeltaNetShape& shape = args.shape;
+  args.n_fold = part.n_fold;
+  args.commit = part.commit;
+  args.state = part.recurrent->view(layer);
+  int done = 0;
+  const auto run_to = [&](int end) {
+    const int row = first + done;
+    args.qkv = w.wide.data() + area(row, shape.n_channels());
+    args.z = w.gate.data() + area(row, shape.n_v_heads * shape.d_v);
+    args.alpha = w.k.data() + area(row, shape.n_v_heads);
+    args.beta = w.v.data() + area(row, shape.n_v_heads);
+    args.out = w.mixed.data() + area(row, shape.n_v_heads * shape.d_v);
+    args.n = end - done;
+    args.first_pos = part.first_pos + done;
+    ops.delta_net(args);
+    args.n_fold = 0;
+    done = end;
+  };
+  for (const StateCopy& copy : part.copies) {
+    run_to(copy.n_rows);
+    part.recurrent->copy_layer(layer, part.first_pos + copy.n_rows, *copy.into);
+  }
+  if (done < part.n) run_to(part.n);
+}
+
+void delta_net_layer(kernels::Ops& ops, const Config& config, const Layer& layer, int index,
+                     std::span<const PassPart> parts, Workspace& w) {
   const DeltaNetWeights& mixer = *layer.delta_net;
+  const int n = count_rows(parts);
   const kernels::Rows in{w.x.data(), n, config.d_model, layer.attn_norm.data(), config.eps};
   ops.project(in, std::array{kernels::Projection{mixer.qkv.get(), w.wide.data()},
                              kernels::Projection{mixer.gate.get(), w.gate.data()},
                              kernels::Projection{mixer.alpha.get(), w.k.data()},
                              kernels::Projection{mixer.beta.get(), w.v.data()}});
-  kernels::DeltaNetArgs args = delta_net_args(config, mixer);
-  args.qkv = w.wide.data();
-  args.z = w.gate.data();
-  args.alpha = w.k.data();
-  args.beta = w.v.data();
-  args.n = n;
-  args.first_pos = at.first_pos;
-  args.n_fold = at.n_fold;
-  args.commit = at.commit;
-  args.state = state;
-  args.out = w.mixed.data();
-  ops.delta_net(args);
+  int first = 0;
+  for (const PassPart& part : parts) {
+    mix_sequence(ops, delta_net_args(config, mixer), part, index, first, w);
+    first += part.n;
+  }
   const kernels::Rows mixed{w.mixed.data(), n, config.delta.n_v_heads * config.delta.d_v};
   ops.project(mixed, std::array{kernels::Projection{mixer.out.get(), w.x.data(), true}});
 }
@@ -61,39 +83,54 @@ Workspace::Workspace(const Config& c, int n)
       ffn(area(n, c.d_ff)),
       joined(area(n, 2 * c.d_model)) {}
 
-void store_keys_and_values(kernels::Ops& ops, const Config& config, const Layer& layer,
-                           const kernels::KvView& kv, int first_pos, int n, Workspace& w) {
-  kernels::StoreKvArgs store;
-  store.k = w.k.data();
-  store.v = w.v.data();
-  store.k_norm = layer.attention->k_norm.data();
-  store.eps = config.eps;
-  store.rope = w.rope.angles();
-  store.n = n;
-  store.first_pos = first_pos;
-  store.kv = kv;
-  ops.store_kv(store);
+int count_rows(std::span<const PassPart> parts) {
+  int n = 0;
+  for (const PassPart& part : parts) n += part.n;
+  return n;
 }
 
-void attention_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
-                     const kernels::KvView& kv, int first_pos, int n, Workspace& w) {
-  const AttentionWeights& mixer = *layer.attention;
-  const kernels::Rows in{w.x.data(), n, config.d_model, layer.attn_norm.data(), config.eps};
+void store_keys_and_values(kernels::Ops& ops, const Config& config, const AttentionLayer& at,
+                           std::span<const PassPart> parts, Workspace& w) {
+  int row = 0;
+  for (const PassPart& part : parts) {
+    kernels::StoreKvArgs store;
+    store.k = w.k.data() + area(row, config.n_kv_heads * config.head_dim);
+    store.v = w.v.data() + area(row, config.n_kv_heads * config.head_dim);
+    store.k_norm = at.layer.attention->k_norm.data();
+    store.eps = config.eps;
+    store.rope = w.rope.angles(row);
+    store.n = part.n;
+    store.first_pos = part.first_pos;
+    store.kv = part.kv->view(at.kv_layer);
+    ops.store_kv(store);
+    row += part.n;
+  }
+}
+
+void attention_layer(kernels::Ops& ops, const Config& config, const AttentionLayer& at,
+                     std::span<const PassPart> parts, Workspace& w) {
+  const AttentionWeights& mixer = *at.layer.attention;
+  const int n = count_rows(parts);
+  const kernels::Rows in{w.x.data(), n, config.d_model, at.layer.attn_norm.data(), config.eps};
   ops.project(in, std::array{kernels::Projection{mixer.q.get(), w.wide.data()},
                              kernels::Projection{mixer.k.get(), w.k.data()},
                              kernels::Projection{mixer.v.get(), w.v.data()}});
-  store_keys_and_values(ops, config, layer, kv, first_pos, n, w);
-  kernels::AttendArgs attend;
-  attend.q_gate = w.wide.data();
-  attend.q_norm = mixer.q_norm.data();
-  attend.eps = config.eps;
-  attend.rope = w.rope.angles();
-  attend.n = n;
-  attend.first_pos = first_pos;
-  attend.n_heads = config.n_heads;
-  attend.kv = kv;
-  attend.out = w.mixed.data();
-  ops.attend(attend);
+  store_keys_and_values(ops, config, at, parts, w);
+  int row = 0;
+  for (const PassPart& part : parts) {
+    kernels::AttendArgs attend;
+    attend.q_gate = w.wide.data() + area(row, 2 * config.n_heads * config.head_dim);
+    attend.q_norm = mixer.q_norm.data();
+    attend.eps = config.eps;
+    attend.rope = w.rope.angles(row);
+    attend.n = part.n;
+    attend.first_pos = part.first_pos;
+    attend.n_heads = config.n_heads;
+    attend.kv = part.kv->view(at.kv_layer);
+    attend.out = w.mixed.data() + area(row, config.n_heads * config.head_dim);
+    ops.attend(attend);
+    row += part.n;
+  }
   const kernels::Rows mixed{w.mixed.data(), n, config.n_heads * config.head_dim};
   ops.project(mixed, std::array{kernels::Projection{mixer.out.get(), w.x.data(), true}});
 }
@@ -106,8 +143,7 @@ void ffn_layer(kernels::Ops& ops, const Config& config, const Layer& layer, int 
 }
 
 void TextModel::forward(std::span<const TokenId> tokens, std::span<const RopePosition> rope,
-                        const BatchPosition& at, const cache::KvCache& kv,
-                        const cache::RecurrentState& recurrent, Workspace& w, float* hidden) const {
+                        std::span<const PassPart> parts, Workspace& w, float* hidden) const {
   const Config& c = config();
   const int n = static_cast<int>(tokens.size());
   w.rope.set(rope);
@@ -116,9 +152,9 @@ void TextModel::forward(std::span<const TokenId> tokens, std::span<const RopePos
   int attention_index = 0;
   for (const Layer& layer : weights_.layers()) {
     if (layer.delta_net) {
-      delta_net_layer(ops_, c, layer, recurrent.view(recurrent_index++), at, n, w);
+      delta_net_layer(ops_, c, layer, recurrent_index++, parts, w);
     } else {
-      attention_layer(ops_, c, layer, kv.view(attention_index++), at.first_pos, n, w);
+      attention_layer(ops_, c, {layer, attention_index++}, parts, w);
     }
     ffn_layer(ops_, c, layer, n, w);
   }

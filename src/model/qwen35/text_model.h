@@ -1,9 +1,10 @@
-// One forward pass of the trunk, readable straight down.
+// One forward pass of the trunk over rows of one or several sequences, readable straight down.
 //
 //   x = embed[token]
 //   per layer:  x += Mixer(norm(x));  x += W_down(silu(W_gate y) * (W_up y)),  y = norm(x)
 //   hidden = norm(x)        the vector that the output matrix and the MTP head read
-// Mixer is a gated delta net or gated full attention.
+// Mixer is a gated delta net or gated full attention. Only the mixers know whose row is whose: they
+// go sequence by sequence, everything else takes all rows together and reads the weights once.
 // Source: docs/qwen35.md; Hugging Face modeling_qwen3_5.py.
 #pragma once
 
@@ -34,11 +35,22 @@ struct Workspace {
   AlignedBuffer<float> joined;  ///< [n, 2*d_model] MTP input: embedding and hidden, normed
 };
 
-/// How a batch continues a sequence.
-struct BatchPosition {
-  int first_pos = 0;    ///< cache position of the first token
+/// A point among the rows of a sequence at which its recurrent state is copied out on the way.
+struct StateCopy {
+  int n_rows = 0;  ///< after this many of the part's rows, 1 .. PassPart::n
+  cache::RecurrentState::Snapshot* into = nullptr;  ///< from RecurrentState::make_snapshot
+};
+
+/// The rows of a pass that belong to one sequence, and how they continue it. Parts follow one
+/// another in the order of the rows; a sequence may appear only once.
+struct PassPart {
+  int n = 0;                                         ///< rows, at least 1
+  int first_pos = 0;                                 ///< cache position of the first
+  const cache::KvCache* kv = nullptr;                ///< prepared for these positions
+  const cache::RecurrentState* recurrent = nullptr;  ///< not read by the MTP head
   int n_fold = 0;       ///< uncommitted tokens of the last pass to commit first
-  bool commit = false;  ///< whether the delta nets' states move past the new tokens
+  bool commit = false;  ///< whether the recurrent states move past the new tokens
+  std::span<const StateCopy> copies = {};  ///< ascending; only where `commit`
 };
 
 class TextModel {
@@ -48,11 +60,11 @@ class TextModel {
 
   const Config& config() const { return weights_.config(); }
 
-  /// Runs `tokens` (1 .. workspace.max_tokens of them; at most kMaxPending unless committed) at
-  /// their rotary positions and writes the normed hidden rows [n, d_model].
+  /// Runs `tokens` (1 .. workspace.max_tokens of them, all parts together; at most kMaxPending a
+  /// part unless committed) at their rotary positions and writes the normed hidden rows
+  /// [n, d_model].
   void forward(std::span<const TokenId> tokens, std::span<const RopePosition> rope,
-               const BatchPosition& at, const cache::KvCache& kv,
-               const cache::RecurrentState& recurrent, Workspace& workspace, float* hidden) const;
+               std::span<const PassPart> parts, Workspace& workspace, float* hidden) const;
 
   /// Commits `n_fold` pending tokens to the recurrent states, which then stand at `pos`.
   void fold(int pos, int n_fold, const cache::RecurrentState& recurrent) const;
@@ -65,15 +77,24 @@ class TextModel {
   kernels::Ops& ops_;
 };
 
-/// Normalises, rotates and stores workspace.k and workspace.v [n, n_kv_heads*head_dim] of an
-/// attention layer at first_pos, by workspace.rope.
-void store_keys_and_values(kernels::Ops& ops, const Config& config, const Layer& layer,
-                           const kernels::KvView& kv, int first_pos, int n, Workspace& workspace);
+/// Rows of all parts.
+int count_rows(std::span<const PassPart> parts);
 
-/// Gated full attention of rows x [n, d_model] in place: stores their keys and values at first_pos,
-/// attends, adds to x. Shared by the trunk and the MTP head.
-void attention_layer(kernels::Ops& ops, const Config& config, const Layer& layer,
-                     const kernels::KvView& kv, int first_pos, int n, Workspace& workspace);
+/// An attention layer and the place of its keys and values in a cache.
+struct AttentionLayer {
+  const Layer& layer;
+  int kv_layer = 0;
+};
+
+/// Normalises, rotates and stores workspace.k and workspace.v [n, n_kv_heads*head_dim], by
+/// workspace.rope.
+void store_keys_and_values(kernels::Ops& ops, const Config& config, const AttentionLayer& at,
+                           std::span<const PassPart> parts, Workspace& workspace);
+
+/// Gated full attention of rows x [n, d_model] in place: stores their keys and values, attends,
+/// adds to x. Shared by the trunk and the MTP head.
+void attention_layer(kernels::Ops& ops, const Config& config, const AttentionLayer& at,
+                     std::span<const PassPart> parts, Workspace& workspace);
 
 /// Feed-forward half of a layer, in place on workspace.x.
 void ffn_layer(kernels::Ops& ops, const Config& config, const Layer& layer, int n,
