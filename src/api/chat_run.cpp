@@ -73,7 +73,7 @@ class Run final : public ChatRun, public scheduler::RequestListener {
   const std::optional<TokenId> close_think_;
   std::atomic<bool> thinking_;
   int n_reasoning_ = 0;
-  std::string raw_;  // the reply's text as the parser got it, for the log when a call breaks off
+  std::string raw_;  // the reply's text as the parser got it
 };
 
 void Run::submit(const std::shared_ptr<Run>& self, int choice, const std::string& client,
@@ -95,7 +95,7 @@ bool Run::on_token(const scheduler::TokenEvent& event) {
   if (!event.end_of_text) {
     const bool was_inside = deltas_.in_reasoning();
     const std::string text = text_.push(event.token);
-    if (request_->parses_tool_calls()) raw_ += text;
+    raw_ += text;
     deltas = deltas_.feed(text);
     count_reasoning(event.token, was_inside);
   }
@@ -135,6 +135,9 @@ void Run::on_finish(const scheduler::Finish& finish) {
   out.timings = finish.timings;
   out.reply = deltas_.reply();
   out.call_ids = deltas_.call_ids();
+  out.text = raw_;
+  out.slot = finish.slot;
+  out.n_past = finish.n_past;
   report_broken_calls(failed || out.reason == ChatFinish::Reason::Length);
 
   // The listener may hold this object: let go of it, or neither ever ends.

@@ -62,6 +62,9 @@ struct ChatFinish {
   scheduler::Timings timings;
   chat::Reply reply;                  ///< the whole of it
   std::vector<std::string> call_ids;  ///< of reply.calls
+  std::string text;                   ///< all that the model wrote, before it was taken apart
+  int slot = -1;                      ///< -1: never started
+  int n_past = 0;                     ///< tokens in the slot afterwards
 };
 
 /// What a dialect does with a reply. Called on the worker's thread, in order, must not block.
