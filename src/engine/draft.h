@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "engine/draft_policy.h"
 #include "engine/session.h"
 #include "sampling/sampler.h"
+#include "sampling/token_constraint.h"
 
 namespace foretoken::engine {
 
@@ -19,30 +21,53 @@ struct Draft {
   std::vector<TokenId> tokens;
   /// The law each token was drawn from; a point mass where it was chosen without chance.
   std::vector<sampling::Distribution> laws;
-  /// The drafter's probability of its favourite, per position tried (one more than tokens when the
-  /// last one was dropped).
+  /// The first n_given tokens come from a constraint that leaves no choice, not from the drafter.
+  int n_given = 0;
+  /// The drafter's probability of its favourite, per position it tried itself (one more than its
+  /// tokens when the last one was dropped).
   std::vector<float> confidence;
   int n_steps = 0;       ///< passes of the drafter
   double seconds = 0.0;  ///< time it took
 
-  void clear() { *this = {}; }
+  int size() const { return static_cast<int>(tokens.size()); }
+  /// Tokens of the drafter's own.
+  int n_own() const { return size() - n_given; }
+  void add(TokenId token, sampling::Distribution law) {
+    tokens.push_back(token);
+    laws.push_back(std::move(law));
+  }
 };
 
 /// Decides while drafting what becomes of the newest token, given the drafter's probability of its
-/// favourite at every position so far (DraftPolicy::decide).
+/// favourite at every position of its own so far (DraftPolicy::decide).
 using DraftGate = std::function<DraftDecision(std::span<const float> confidence)>;
+
+/// What a drafter is asked for.
+struct DraftRequest {
+  TokenId last = 0;                ///< sampled but not yet processed by the session
+  std::span<const TokenId> given;  ///< guesses made already; the drafter's own follow them
+  int n_max = 0;                   ///< most tokens of its own
+  DraftChoice choice = DraftChoice::Favourite;
+  sampling::TokenConstraint* constraint = nullptr;  ///< standing after `last`; may be null
+};
 
 class Drafter {
  public:
   virtual ~Drafter() = default;
   /// A token entered the text (prompt or reply).
   virtual void observe(TokenId token) = 0;
-  /// Proposes up to `n_max` tokens to follow `last`, which is sampled but not yet processed by the
-  /// session. May return none. `sampler` is the sequence's own: it shapes the laws and its random
-  /// stream draws from them (a copy would repeat the numbers that acceptance uses, and the text's
-  /// law would be lost); its history is as before afterwards.
-  virtual Draft propose(Session& session, TokenId last, int n_max, sampling::Sampler& sampler,
+  /// Proposes the given tokens and up to n_max of its own behind them; none of its own where the
+  /// constraint refuses its favourites. `sampler` is the sequence's own: it shapes the laws and,
+  /// for DraftChoice::Drawn, its random stream draws from them (a copy would repeat the numbers
+  /// that acceptance uses, and the text's law would be lost). The histories of sampler and
+  /// constraint are as before afterwards.
+  virtual Draft propose(Session& session, const DraftRequest& request, sampling::Sampler& sampler,
                         const DraftGate& gate) = 0;
+  /// One for another text, which knows nothing of this one.
+  virtual std::unique_ptr<Drafter> fresh() const = 0;
 };
+
+/// The given tokens alone, as a draft.
+Draft given_draft(std::span<const TokenId> given);
 
 }  // namespace foretoken::engine

@@ -61,7 +61,8 @@ enum class DraftDecision {
 /// What other sequences have in the same target pass.
 struct PassShare {
   int n_other_columns = 0;
-  double n_other_tokens = 0.0;  ///< tokens they are expected to gain from it
+  double n_other_tokens = 0.0;          ///< tokens they are expected to gain from it
+  int n_free_columns = kMaxDraftChain;  ///< columns this sequence's own drafts may take
 };
 
 class DraftPolicy {

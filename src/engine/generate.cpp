@@ -5,48 +5,49 @@
 
 #include "base/error.h"
 #include "engine/mtp_drafter.h"
-#include "engine/verify.h"
-#include "sampling/accept.h"
 
 namespace foretoken::engine {
 namespace {
 
 static_assert(kMaxDraftChain < kernels::kMaxPending, "a run takes the last token and all drafts");
 
-std::unique_ptr<Drafter> make_drafter(const Session& session, const SpeculationOptions& options) {
-  if (options.type == SpeculationOptions::Type::None || options.limits.n_max == 0) return nullptr;
+/// Given tokens are guesses too (text can be spelled in several ways). They are tried as long as
+/// more than this share is kept; the decay makes that about five refusals in a row.
+constexpr double kFewestGivenKept = 0.3;
+constexpr double kGivenDecay = 0.8;
+
+bool wants_drafts(const SpeculationOptions& options) {
+  return options.type != SpeculationOptions::Type::None && options.limits.n_max > 0;
+}
+
+std::unique_ptr<Drafter> make_drafter(const Session& session, const SpeculationOptions& options,
+                                      const Drafter* model) {
+  if (!wants_drafts(options)) return nullptr;
   if (!session.has_mtp()) {
     if (options.type == SpeculationOptions::Type::Auto) return nullptr;
     throw RequestError(
         "--spec-type draft-mtp: this model file has no MTP head; graft one from the "
         "base model, or use --spec-type none");
   }
+  if (model != nullptr) return model->fresh();
   return std::make_unique<MtpDrafter>(session.engine(), options.draft_vocabulary);
 }
 
-// Which drafts count: by the target's laws, or by lot in a benchmark.
-sampling::AcceptResult judge(const Draft& draft, const Verification& target,
-                             sampling::Sampler& sampler,
-                             std::optional<SyntheticAcceptance>& synthetic) {
-  if (synthetic) {
-    sampling::AcceptResult out;
-    out.n_accepted = synthetic->accept(static_cast<int>(draft.tokens.size()));
-    out.next = sampler.draw(target.laws[static_cast<std::size_t>(out.n_accepted)]);
-    return out;
-  }
-  if (!sampler.greedy()) {
-    return sampling::accept_sampled(draft.tokens, draft.laws, target.laws,
-                                    [&] { return sampler.uniform(); });
-  }
-  std::vector<TokenId> choices;
-  for (const sampling::Distribution& law : target.laws) choices.push_back(law.top());
-  return sampling::accept_greedy(draft.tokens, choices);
+DraftRule rule_of(const sampling::SamplingParams& sampling, const SpeculationOptions& options) {
+  if (sampling.temperature <= 0.0F) return DraftRule::Compare;
+  const bool is_seeded = sampling.seed != sampling::kRandomSeed;
+  return options.rule.value_or(is_seeded ? DraftRule::Compare : DraftRule::Rejection);
 }
 
+// Leaves n drafts of the drafter's own.
 void trim(Draft& draft, int n) {
-  const auto kept = static_cast<std::size_t>(n);
+  const auto kept = static_cast<std::size_t>(std::max(draft.n_given + n, 0));
   draft.tokens.resize(std::min(draft.tokens.size(), kept));
   draft.laws.resize(std::min(draft.laws.size(), kept));
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
@@ -67,14 +68,18 @@ void GenerateStats::add(const GenerateStats& other) {
 }
 
 Generator::Generator(Session& session, const sampling::SamplingParams& sampling,
-                     const SpeculationOptions& speculation)
+                     const SpeculationOptions& speculation, const GeneratorParts& parts)
     : session_(session),
       options_(speculation),
       sampler_(
           sampling, session.engine().config().n_vocab,
           std::min(session.engine().tokenizer().n_real_vocab(), session.engine().config().n_vocab)),
-      drafter_(make_drafter(session, speculation)),
-      policy_(speculation.limits, speculation.adaptive) {}
+      drafter_(make_drafter(session, speculation, parts.drafter)),
+      costs_(parts.costs ? parts.costs : std::make_shared<CostTable>()),
+      policy_(speculation.limits, speculation.adaptive, costs_),
+      rule_(rule_of(sampling, speculation)),
+      constraint_(parts.constraint),
+      probabilities_(parts.probabilities) {}
 
 void Generator::observe_prompt() {
   sampler_.rollback(n_observed_);
@@ -85,37 +90,86 @@ void Generator::observe_prompt() {
   n_observed_ = session_.n_past();
 }
 
-Draft Generator::propose(TokenId last, int n_most) {
-  Draft draft;
-  const int n = std::min(
-      policy_.begin_round(sampler_.greedy() ? DraftChoice::Favourite : DraftChoice::Drawn), n_most);
-  if (n <= 0) return draft;
-  draft = drafter_->propose(session_, last, n, sampler_, [&](std::span<const float> confidence) {
-    return policy_.decide(confidence);
-  });
-  const std::span<const float> kept(draft.confidence.data(), draft.tokens.size());
+// Tokens to which the constraint leaves no alternative: drafts that cost a column and no step of
+// the head.
+std::vector<TokenId> Generator::given_tokens(int n_most) {
+  if (constraint_ == nullptr || !wants_drafts(options_) || n_most <= 0) return {};
+  if (given_kept_ < kFewestGivenKept) return {};
+  std::vector<TokenId> given = constraint_->forced(n_most);
+  given.resize(std::min(given.size(), static_cast<std::size_t>(n_most)));
+  std::erase_if(given, [&](TokenId id) { return id < 0 || id >= sampler_.n_real_vocab(); });
+  return given;
+}
+
+Draft Generator::propose(TokenId last, int n_most, const PassShare& share) {
+  n_most = std::min(n_most, kMaxDraftChain);
+  const std::vector<TokenId> given = given_tokens(n_most);
+  const int n_given = static_cast<int>(given.size());
+  if (!drafter_) return given_draft(given);
+  DraftRequest request{
+      .last = last,
+      .given = given,
+      .n_max = 0,
+      .choice = rule_ == DraftRule::Compare ? DraftChoice::Favourite : DraftChoice::Drawn,
+      .constraint = constraint_};
+  // Given tokens are all but certain, so to the policy they are columns that are there anyway.
+  const PassShare around{share.n_other_columns + n_given, share.n_other_tokens + n_given};
+  request.n_max = std::min(
+      {policy_.begin_round(request.choice, around), n_most - n_given, share.n_free_columns});
+  if (request.n_max <= 0) return given_draft(given);
+  Draft draft = drafter_->propose(
+      session_, request, sampler_,
+      [&](std::span<const float> confidence) { return policy_.decide(confidence); });
+  const std::span<const float> kept(draft.confidence.data(),
+                                    static_cast<std::size_t>(draft.n_own()));
   trim(draft, policy_.n_to_verify(kept));
   return draft;
 }
 
-// Draft, verify, accept; the caller commits what it wants to keep.
-Generator::Round Generator::next_round(TokenId last, int n_most, GenerateStats& stats) {
-  Draft draft;
-  if (drafter_) draft = propose(last, n_most);
-  const Verification target = verify(session_, last, draft, sampler_);
-  const sampling::AcceptResult result = judge(draft, target, sampler_, options_.synthetic);
-  if (drafter_) {
-    const int n_verified = static_cast<int>(draft.tokens.size());
-    policy_.observe_costs(1 + n_verified, target.seconds, draft.n_steps, draft.seconds);
-    policy_.observe(draft.confidence, n_verified, result.n_accepted);
+Judged Generator::judge(const Draft& draft, std::span<const float> logits) {
+  return engine::judge(draft, logits,
+                       {.sampler = sampler_,
+                        .constraint = constraint_,
+                        .rule = rule_,
+                        .probabilities = probabilities_,
+                        .synthetic = options_.synthetic ? &*options_.synthetic : nullptr});
+}
+
+void Generator::emit(TokenId token) {
+  sampler_.accept(token);
+  if (drafter_) drafter_->observe(token);
+  if (constraint_ != nullptr) constraint_->accept(token);
+  ++n_observed_;
+}
+
+void Generator::settle(const Draft& draft, const Judged& judged, const PassShare& share,
+                       double verify_seconds) {
+  for (int i = 0; i < std::min(draft.n_given, judged.n_accepted + 1); ++i) {
+    given_kept_ += (1.0 - kGivenDecay) * ((i < judged.n_accepted ? 1.0 : 0.0) - given_kept_);
   }
+  if (!drafter_) return;
+  const PassShare around{share.n_other_columns + draft.n_given,
+                         share.n_other_tokens + draft.n_given};
+  policy_.charge(around, draft.n_own(), verify_seconds, draft.n_steps, draft.seconds);
+  // Behind a given token that was refused nothing was judged.
+  const bool was_judged = judged.n_accepted >= draft.n_given;
+  policy_.observe(draft.confidence, was_judged ? draft.n_own() : 0,
+                  std::max(judged.n_accepted - draft.n_given, 0));
+}
+
+// Draft, verify, accept; the caller emits and commits what it wants to keep.
+Judged Generator::next_round(TokenId last, int n_most, Draft& draft, GenerateStats& stats) {
+  draft = propose(last, n_most);
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<TokenId> tokens{last};
+  tokens.insert(tokens.end(), draft.tokens.begin(), draft.tokens.end());
+  Judged judged = judge(draft, session_.run(tokens));
+  const double seconds = seconds_since(start);
+  costs_->observe_verify(static_cast<int>(tokens.size()), seconds);
+  settle(draft, judged, {}, seconds);
   stats.draft_seconds += draft.seconds;
-  stats.verify_seconds += target.seconds;
-  Round round;
-  round.n_drafted = static_cast<int>(draft.tokens.size());
-  round.tokens.assign(draft.tokens.begin(), draft.tokens.begin() + result.n_accepted);
-  round.tokens.push_back(result.next);
-  return round;
+  stats.verify_seconds += seconds;
+  return judged;
 }
 
 GenerateResult Generator::generate(const GenerateOptions& options, const OnToken& on_token) {
@@ -128,9 +182,7 @@ GenerateResult Generator::generate(const GenerateOptions& options, const OnToken
   // A token becomes part of the text; returns whether the text goes on after it.
   const auto emit = [&](TokenId token) {
     result.tokens.push_back(token);
-    sampler_.accept(token);
-    if (drafter_) drafter_->observe(token);
-    ++n_observed_;
+    this->emit(token);
     const bool wanted = !on_token || on_token(token);
     if (!options.ignore_end && tokenizer.is_end_of_generation(token)) {
       result.reason = StopReason::EndOfText;
@@ -148,7 +200,7 @@ GenerateResult Generator::generate(const GenerateOptions& options, const OnToken
   bool going = options.max_tokens != 0;
   TokenId last = 0;
   if (going) {
-    last = sampler_.draw(sampler_.distribution(session_.last_logits()));
+    last = judge({}, session_.last_logits()).tokens.front();
     going = emit(last);
   }
   while (going) {
@@ -160,16 +212,19 @@ GenerateResult Generator::generate(const GenerateOptions& options, const OnToken
     if (options.max_tokens >= 0) {
       n_most = std::min(n_most, options.max_tokens - static_cast<int>(result.tokens.size()) - 1);
     }
-    const Round round = next_round(last, n_most, stats);
+    Draft draft;
+    const Judged round = next_round(last, n_most, draft, stats);
     std::size_t n_emitted = 0;
     while (going && n_emitted < round.tokens.size()) going = emit(round.tokens[n_emitted++]);
     // The last emitted token is not in the session yet; everything before it is.
     session_.commit(static_cast<int>(n_emitted));
     last = round.tokens[n_emitted - 1];
-    // Drafts behind the end of the text were never wanted and do not count.
-    const auto n_drafted = static_cast<std::size_t>(round.n_drafted);
-    const auto judged = going ? n_drafted : std::min(n_drafted, n_emitted);
-    const auto kept = std::min(round.tokens.size() - 1, n_emitted);
+    // Drafts behind the end of the text were never wanted and do not count, nor do given tokens.
+    const auto n_given = static_cast<std::size_t>(draft.n_given);
+    const auto own = [&](std::size_t n) { return std::max(n, n_given) - n_given; };
+    const auto n_drafted = draft.tokens.size();
+    const auto judged = own(going ? n_drafted : std::min(n_drafted, n_emitted));
+    const auto kept = own(std::min(round.tokens.size() - 1, n_emitted));
     ++stats.rounds;
     stats.drafted += static_cast<int>(judged);
     stats.accepted += static_cast<int>(kept);
@@ -177,7 +232,7 @@ GenerateResult Generator::generate(const GenerateOptions& options, const OnToken
     for (std::size_t i = 0; i < kept; ++i) ++stats.accepted_at[i];
   }
   stats.n_tokens = static_cast<int>(result.tokens.size());
-  stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  stats.seconds = seconds_since(start);
   return result;
 }
 

@@ -1,8 +1,12 @@
 // The loop that turns a processed prompt into text: draft, verify, accept, commit, again.
 //
 // The target model alone decides every token. Drafts only decide how many positions one pass of the
-// target looks at, so greedy text is the same bit for bit with and without them, and sampled text
-// has the same law. How deep to draft, or whether at all, follows measured costs (draft_policy.h).
+// target looks at, so greedy text is the same bit for bit with and without them, and so is sampled
+// text from a named seed; other sampled text has the same law. How deep to draft, or whether at
+// all, follows measured costs (draft_policy.h).
+//
+// `generate` runs the loop for one session. Whoever has several sessions in one pass takes the
+// steps one by one: propose, run the pass, judge, emit, settle (scheduler/worker.h).
 #pragma once
 
 #include <array>
@@ -15,6 +19,7 @@
 #include "engine/draft_policy.h"
 #include "engine/session.h"
 #include "engine/synthetic_acceptance.h"
+#include "engine/verify.h"
 #include "sampling/sampler.h"
 
 namespace foretoken::engine {
@@ -30,6 +35,9 @@ struct SpeculationOptions {
   DraftLimits limits;            ///< n_max, n_min, p_min; see draft_policy.h
   bool adaptive = true;          ///< false: always n_max, unless p_min stops earlier
   int draft_vocabulary = 49152;  ///< rows of the draft head, 0 for all of them
+  /// How drafts of sampled text are judged; empty: Compare when the sampling parameters name a
+  /// seed, so that the seed gives the same text whatever was drafted; Rejection otherwise.
+  std::optional<DraftRule> rule;
   /// For benchmarks only: accept drafts by chance instead of by the target. The text is then wrong.
   std::optional<SyntheticAcceptance> synthetic;
 };
@@ -68,6 +76,15 @@ struct GenerateResult {
   GenerateStats stats;
 };
 
+/// What a generator shares with others, or has for one reply only.
+struct GeneratorParts {
+  std::shared_ptr<CostTable> costs;  ///< empty: one of its own
+  /// A drafter for this model to take a fresh one from; null: one is made.
+  const Drafter* drafter = nullptr;
+  sampling::TokenConstraint* constraint = nullptr;  ///< of the reply; must outlive the generator
+  ProbabilityOptions probabilities;
+};
+
 /// Generates for one session. Keeps the sampler's history, the drafter and what was learnt about
 /// its acceptance and costs across replies.
 class Generator {
@@ -77,32 +94,54 @@ class Generator {
 
   /// Throws RequestError for parameters out of range or a drafter the model does not have.
   Generator(Session& session, const sampling::SamplingParams& sampling,
-            const SpeculationOptions& speculation);
+            const SpeculationOptions& speculation, const GeneratorParts& parts = {});
 
   /// Makes the session's tokens the sampler's history and the drafter's text. Call once a prompt is
-  /// in the session and before `generate`.
+  /// in the session and before `generate` or the first step.
   void observe_prompt();
 
   /// Continues the session's text. The session then holds all tokens of the reply but the last.
   /// Requires session.n_past() > 0.
   GenerateResult generate(const GenerateOptions& options, const OnToken& on_token = {});
 
+  // ---- The steps of a round, for a session that shares its passes with others. ----
+
+  /// Guesses for the tokens after `last`, which was emitted but is not in the session: at most
+  /// n_most. Possibly none.
+  Draft propose(TokenId last, int n_most, const PassShare& share = {});
+
+  /// What the target says to a draft; `logits` as engine/verify.h has them. With an empty draft
+  /// and the logits after a prompt: the reply's first token.
+  Judged judge(const Draft& draft, std::span<const float> logits);
+
+  /// A token of the round becomes part of the text.
+  void emit(TokenId token);
+
+  /// Ends a round: what it cost and how the draft fared, for the next one. `verify_seconds`: the
+  /// pass, for a pass that was a measure of its width, else 0; whoever ran the pass has entered it
+  /// into the cost table.
+  void settle(const Draft& draft, const Judged& judged, const PassShare& share,
+              double verify_seconds);
+
   bool drafts() const { return drafter_ != nullptr; }
+  /// The policy of the drafter; meaningful when drafts().
+  const DraftPolicy& policy() const { return policy_; }
   const sampling::Sampler& sampler() const { return sampler_; }
 
  private:
-  struct Round {
-    std::vector<TokenId> tokens;  // accepted drafts, then the target's token
-    int n_drafted = 0;
-  };
-  Round next_round(TokenId last, int n_most, GenerateStats& stats);
-  Draft propose(TokenId last, int n_most);
+  std::vector<TokenId> given_tokens(int n_most);
+  Judged next_round(TokenId last, int n_most, Draft& draft, GenerateStats& stats);
 
   Session& session_;
   SpeculationOptions options_;
   sampling::Sampler sampler_;
   std::unique_ptr<Drafter> drafter_;
+  std::shared_ptr<CostTable> costs_;
   DraftPolicy policy_;
+  DraftRule rule_;
+  sampling::TokenConstraint* constraint_;
+  ProbabilityOptions probabilities_;
+  double given_kept_ = 1.0;  // share of given tokens the target kept, decayed
   int n_observed_ = 0;
 };
 

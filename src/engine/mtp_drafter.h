@@ -2,6 +2,7 @@
 // last one left and the token drafted with it.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "engine/draft.h"
@@ -16,11 +17,16 @@ class MtpDrafter final : public Drafter {
   MtpDrafter(const Engine& engine, int n_frequent);
 
   void observe(TokenId token) override { vocabulary_.add(token); }
-  Draft propose(Session& session, TokenId last, int n_max, sampling::Sampler& sampler,
+  Draft propose(Session& session, const DraftRequest& request, sampling::Sampler& sampler,
                 const DraftGate& gate) override;
+  std::unique_ptr<Drafter> fresh() const override;
 
  private:
+  MtpDrafter(const Engine& engine, std::shared_ptr<const DraftVocabulary> frequent);
+  sampling::Distribution law_of(const DraftRequest& request, sampling::Sampler& sampler);
+
   const Engine& engine_;
+  std::shared_ptr<const DraftVocabulary> frequent_;  // before any text
   DraftVocabulary vocabulary_;
   std::vector<float> logits_;
 };

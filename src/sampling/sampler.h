@@ -32,6 +32,9 @@ class Sampler {
 
   const SamplingParams& params() const { return params_; }
 
+  /// Tokens from here on are never sampled.
+  int n_real_vocab() const { return n_real_vocab_; }
+
   /// The seed in use: the one asked for, or the one drawn from the system for kRandomSeed.
   std::uint32_t seed() const { return seed_; }
 
