@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 #include <string_view>
@@ -71,9 +70,9 @@ class Reader {
   }
 
   void read_header() {
-    const auto bytes = in_.read_bytes(kStateHeaderBytes, "the header");
-    std::array<std::byte, kStateHeaderBytes> copy;
-    std::ranges::copy(bytes, copy.begin());
+    // A file may be shorter; what is missing is said once it is known to be a state file at all.
+    const auto bytes = in_.read_bytes(std::min(in_.remaining(), kStateHeaderBytes), "the header");
+    const std::vector<std::byte> copy(bytes.begin(), bytes.end());
     header_ = StateHeader::decode(copy, in_.file());
     check_sum(copy, 0, in_.read<std::uint64_t>("a checksum"), "the header");
     header_.require_identity(identity_, in_.file());
