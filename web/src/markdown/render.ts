@@ -1,0 +1,151 @@
+// Markdown of a model to safe nodes. A model's text is a stranger's text: HTML in it is shown as
+// text, addresses may only be web or mail ones, pictures are never fetched, and what is left goes
+// through DOMPurify with a short list of what may stay.
+import DOMPurify from "dompurify";
+import { Marked, type Token, type TokenizerAndRendererExtension } from "marked";
+import { renderedRanges } from "../model/draft_ranges.ts";
+import type { Ranges } from "../model/types.ts";
+import { highlight } from "./highlight.ts";
+
+/** A top-level piece of a text: a paragraph, a list, a fence. Pieces follow each other gaplessly. */
+export interface Block {
+  raw: string;
+  /** Where it begins in the text. */
+  start: number;
+  token: Token;
+}
+
+export function splitBlocks(text: string): Block[] {
+  const blocks: Block[] = [];
+  let start = 0;
+  for (const token of marked.lexer(text)) {
+    if (token.type !== "space" && token.type !== "def") blocks.push({ raw: token.raw, start, token });
+    start += token.raw.length;
+  }
+  return blocks;
+}
+
+/** Nodes of a block, with the characters of `drafts` (ranges of its raw text) marked. */
+export function renderBlock(block: Block, drafts: Ranges): DocumentFragment {
+  const html = marked.parser([block.token]);
+  const nodes = DOMPurify.sanitize(html, {
+    RETURN_DOM_FRAGMENT: true,
+    ALLOWED_TAGS: kAllowedTags,
+    ALLOWED_ATTR: kAllowedAttributes,
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
+    ALLOWED_URI_REGEXP: kAllowedAddress,
+  });
+  for (const link of nodes.querySelectorAll("a")) {
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+  }
+  for (const table of nodes.querySelectorAll("table")) wrap(table, "table-scroll");
+  if (drafts.length > 0) markDrafts(nodes, block.raw, drafts);
+  for (const code of nodes.querySelectorAll("pre")) addCodeBar(code);
+  return nodes;
+}
+
+const kAllowedTags = (
+  "a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr input li ol p pre span strong sub sup " +
+  "table tbody td th thead tr ul"
+).split(" ");
+const kAllowedAttributes = ["href", "title", "class", "start", "align", "type", "checked", "disabled"];
+const kAllowedAddress = /^(?:https?|mailto):/i;
+
+const escapes: Record<string, string> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => escapes[character]!);
+}
+
+// Formulas are shown as they were written: Markdown would take their underscores and stars for
+// emphasis, and a typesetter with its fonts would be larger than the rest of the page.
+const formula: TokenizerAndRendererExtension = {
+  name: "formula",
+  level: "inline",
+  start: (text) => text.search(/\\[([]|\$\$/),
+  tokenizer(text) {
+    const match = /^(?:\\\(([^]+?)\\\)|\\\[([^]+?)\\\]|\$\$([^]+?)\$\$)/.exec(text);
+    if (!match) return undefined;
+    return { type: "formula", raw: match[0], text: (match[1] ?? match[2] ?? match[3] ?? "").trim() };
+  },
+  renderer: (token) => `<span class="formula">${escapeHtml(String(token.text))}</span>`,
+};
+
+const marked = new Marked({
+  gfm: true,
+  breaks: true,
+  extensions: [formula],
+  renderer: {
+    html: ({ text }) => escapeHtml(text),
+    image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
+    code({ text, lang }) {
+      const language = /^[\w+#-]*/.exec(lang ?? "")![0].toLowerCase();
+      const inner = highlight(text, language) ?? escapeHtml(text);
+      return `<pre><code class="language-${escapeHtml(language)}">${inner}\n</code></pre>`;
+    },
+  },
+});
+
+/** Puts every marked stretch of text into a span of class "draft". */
+function markDrafts(nodes: DocumentFragment, source: string, drafts: Ranges): void {
+  const texts: Text[] = [];
+  const walker = document.createTreeWalker(nodes, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) texts.push(walker.currentNode as Text);
+  const marked = renderedRanges(source, texts.map((text) => text.data).join(""), drafts);
+  let start = 0;
+  let r = 0;
+  for (const text of texts) {
+    const end = start + text.length;
+    const pieces = document.createDocumentFragment();
+    let at = start;
+    while (r < marked.length && marked[r]! < end) {
+      const from = Math.max(marked[r]!, at);
+      const to = Math.min(marked[r + 1]!, end);
+      pieces.append(text.data.slice(at - start, from - start));
+      const span = document.createElement("span");
+      span.className = "draft";
+      span.textContent = text.data.slice(from - start, to - start);
+      pieces.append(span);
+      at = to;
+      if (marked[r + 1]! > end) break; // goes on in the next node
+      r += 2;
+    }
+    if (at > start) {
+      pieces.append(text.data.slice(at - start));
+      text.replaceWith(pieces);
+    }
+    start = end;
+  }
+}
+
+function wrap(element: Element, className: string): HTMLElement {
+  const wrapper = document.createElement("div");
+  wrapper.className = className;
+  element.replaceWith(wrapper);
+  wrapper.append(element);
+  return wrapper;
+}
+
+/** A bar above code: its language, and a button that the message's click handler answers. */
+function addCodeBar(code: HTMLPreElement): void {
+  const language = /language-([\w+#-]+)/.exec(code.firstElementChild?.className ?? "")?.[1] ?? "";
+  code.tabIndex = 0; // wide code is scrolled with the keyboard
+  const bar = document.createElement("div");
+  bar.className = "code-bar";
+  const label = document.createElement("span");
+  label.textContent = language || "text";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy-code";
+  button.textContent = "Copy";
+  bar.append(label, button);
+  wrap(code, "code-block").prepend(bar);
+}
