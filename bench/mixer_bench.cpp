@@ -16,13 +16,13 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "cache/kv_cache.h"
 #include "kernels/reference/mixer_scenarios.h"
 
 namespace foretoken::kernels {
 namespace {
 
 using testing::AttentionLayer;
-using testing::AttentionMemory;
 using testing::AttentionShape;
 using testing::DeltaNetLayer;
 using testing::DeltaNetMemory;
@@ -84,9 +84,11 @@ void bench_attend(benchmark::State& state, CpuLevel level, quant::Type type) {
   const AttentionLayer tokens(random, shape, std::max(n, 64));
   // The tokens' inputs serve at any position; only the cache has the context's length.
   const int n_layers = context <= 4096 ? 8 : 2;
-  std::vector<AttentionMemory> layers;
+  cache::KvCache layers(
+      std::make_shared<cache::KvPagePool>(cache::KvPageShape{n_layers, 4, 256, {type, type}}),
+      context + n);
+  layers.prepare(0, context + n);
   for (int i = 0; i < n_layers; ++i) {
-    layers.emplace_back(shape, context + n);
     for (int pos = 0; pos < context + n; pos += 64) {
       const int count = std::min(64, context + n - pos);
       ops->store_kv({.k = tokens.k.data(),
@@ -96,11 +98,11 @@ void bench_attend(benchmark::State& state, CpuLevel level, quant::Type type) {
                      .rope = tokens.angles(0),
                      .n = count,
                      .first_pos = pos,
-                     .kv = layers.back().view});
+                     .kv = layers.view(i)});
     }
   }
   std::vector<float> out(static_cast<std::size_t>(n) * 16 * 256);
-  std::size_t i = 0;
+  int i = 0;
   for (auto _ : state) {
     ops->attend({.q_gate = tokens.q_gate.data(),
                  .q_norm = tokens.q_norm.data(),
@@ -109,7 +111,7 @@ void bench_attend(benchmark::State& state, CpuLevel level, quant::Type type) {
                  .n = n,
                  .first_pos = context,
                  .n_heads = 16,
-                 .kv = layers[i++ % layers.size()].view,
+                 .kv = layers.view(i++ % n_layers),
                  .out = out.data()});
     benchmark::DoNotOptimize(out.data());
   }

@@ -335,6 +335,48 @@ TEST(Batch, SplitsTheHeadsWorkWhereItLagsBehindAFullPass) {
   EXPECT_EQ(copy(second.mtp_begin(4)), want);
 }
 
+TEST(Batch, DraftStepsTogetherHaveTheBitsOfDraftStepsAlone) {
+  SessionOptions narrow = options();
+  narrow.n_batch = 64;
+  const SessionPools pools = engine::make_session_pools(shared_engine(), narrow);
+  std::vector<std::unique_ptr<Session>> together;
+  std::vector<std::unique_ptr<Session>> alone;
+  // Heads that lag by 0, 25 and 50 pairs: more together than the batch has rows.
+  for (const int lag : {0, 25, 50, 0}) {
+    const std::vector<TokenId> prompt = random_tokens(70 + lag, static_cast<unsigned>(lag + 20));
+    together.push_back(std::make_unique<Session>(shared_engine(), narrow, pools));
+    alone.push_back(std::make_unique<Session>(shared_engine(), narrow));
+    for (Session* session : {together.back().get(), alone.back().get()}) {
+      session->prefill(std::span(prompt).first(70));
+      for (std::size_t i = 70; i < prompt.size(); ++i) {
+        session->run(std::span(prompt).subspan(i, 1));
+        session->commit(1);
+      }
+    }
+  }
+  const std::size_t width = z(shared_engine().config().d_model);
+  // The second round begins anew for some and goes on for others.
+  for (int round = 0; round < 3; ++round) {
+    std::vector<engine::DraftStep> steps;
+    std::vector<std::vector<float>> want;
+    for (std::size_t i = 0; i < together.size(); ++i) {
+      const bool begin = round == 0 || (i + z(round)) % 2 == 0;
+      const auto token = static_cast<TokenId>(100 * round) + static_cast<TokenId>(i);
+      steps.push_back({together[i].get(), token,
+                       begin ? engine::DraftStep::Kind::Begin : engine::DraftStep::Kind::Continue});
+      want.push_back(copy(begin ? alone[i]->mtp_begin(token) : alone[i]->mtp_continue(token)));
+    }
+    const std::span<const float> got = pools.batch->mtp_step(steps);
+    ASSERT_EQ(got.size(), together.size() * width);
+    for (std::size_t i = 0; i < together.size(); ++i) {
+      EXPECT_EQ(copy(got.subspan(i * width, width)), want[i]) << "round " << round << ", " << i;
+    }
+  }
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    EXPECT_EQ(greedy(*together[i], 3).tokens, greedy(*alone[i], 3).tokens);
+  }
+}
+
 TEST(Batch, RefusedPassesChangeNothing) {
   const SessionPools pools = engine::make_session_pools(shared_engine(), options());
   Session first(shared_engine(), options(), pools);

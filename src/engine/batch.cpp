@@ -166,6 +166,21 @@ void Batch::catch_up_head(std::span<const BatchPart> parts, std::span<const Row>
   flush();
 }
 
+std::span<const float> Batch::mtp_step(std::span<const DraftStep> steps) {
+  const std::size_t width = z(engine_.config().d_model);
+  // The newest pair of everybody must fit; who lags too far for the rest catches up beforehand.
+  int n_spare = workspace_.max_tokens - static_cast<int>(steps.size());
+  for (const DraftStep& step : steps) n_spare -= step.session->make_draft_room(step, n_spare);
+  pairs_.clear();
+  for (const DraftStep& step : steps) step.session->add_draft_pairs(step, pairs_);
+  drafts_.grow_to(steps.size() * width);
+  if (!steps.empty()) engine_.mtp_head()->step(pairs_, workspace_, drafts_.data());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    steps[i].session->keep_draft(drafts_.span().subspan(i * width, width));
+  }
+  return drafts_.span().first(steps.size() * width);
+}
+
 std::span<const float> Batch::logits(const float* hidden, int n) {
   const std::size_t size = z(n) * z(engine_.config().n_vocab);
   logits_.grow_to(size);

@@ -32,6 +32,17 @@ struct BatchOutput {
   std::vector<cache::CheckpointPtr> checkpoints;
 };
 
+/// One session's next step of drafting with the MTP head.
+struct DraftStep {
+  enum class Kind {
+    Begin,     ///< from the hidden row of the session's last token, with the token that follows it
+    Continue,  ///< from h' of the step before, with the token drafted from it
+  };
+  Session* session = nullptr;
+  TokenId token = 0;
+  Kind kind = Kind::Begin;
+};
+
 /// Scratch memory of passes, shared by all sessions of an engine: whatever works on a session that
 /// shares it is a pass, and ends the validity of what the pass before returned.
 class Batch {
@@ -46,6 +57,12 @@ class Batch {
   /// are in the order of the parts. Verify parts need Session::commit afterwards. Throws
   /// RequestError for token ids or counts out of range, and then no session has changed.
   std::vector<BatchOutput> run(std::span<const BatchPart> parts);
+
+  /// One draft step of several sessions, each in it only once: reads the head's weights once for
+  /// all. Returns h' [steps, d_model], valid until the next pass; MtpHead::logits scores all of
+  /// them. Bits are those of Session::mtp_begin and mtp_continue, whose requirements hold for each
+  /// session. Requires valid token ids and at most max_rows steps.
+  std::span<const float> mtp_step(std::span<const DraftStep> steps);
 
   /// Normed hidden rows [n, d_model] of the last pass: of Verify parts first, then of Prompt parts.
   const float* hidden() const { return hidden_.data(); }
@@ -62,6 +79,7 @@ class Batch {
   int max_rows_;
   model::qwen35::Workspace workspace_;
   AlignedBuffer<float> hidden_;  // [max_rows, d_model]
+  AlignedBuffer<float> drafts_;  // [steps, d_model] h'
   AlignedBuffer<float> logits_;  // [rows whose logits were wanted, n_vocab]
   model::qwen35::MtpHead::Pairs pairs_;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/fingerprint.h"
 
 namespace foretoken::engine {
 namespace {
@@ -48,6 +49,7 @@ Engine::Engine(const EngineOptions& options)
   }
   text_model_.emplace(*weights_, *ops_);
   if (weights_->mtp() != nullptr) mtp_head_.emplace(*weights_, *ops_);
+  fingerprint_ = model_fingerprint(*weights_, *tokenizer_);
 }
 
 }  // namespace foretoken::engine

@@ -3,6 +3,7 @@
 // it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,6 +49,8 @@ class Engine {
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   kernels::Ops& ops() const { return *ops_; }
   int n_threads() const { return pool_.size(); }
+  /// Tells models apart, for states kept on disk; see engine/fingerprint.h.
+  std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
   ThreadPool pool_;
@@ -56,6 +59,7 @@ class Engine {
   std::optional<tokenizer::Tokenizer> tokenizer_;
   std::optional<model::qwen35::TextModel> text_model_;
   std::optional<model::qwen35::MtpHead> mtp_head_;
+  std::uint64_t fingerprint_ = 0;
 };
 
 /// Cores this process may use (its affinity mask), at least 1.

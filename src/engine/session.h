@@ -22,6 +22,7 @@
 namespace foretoken::engine {
 
 class Batch;
+struct DraftStep;
 
 struct SessionOptions {
   int n_context = 4096;  ///< most tokens of the timeline
@@ -137,6 +138,9 @@ class Session {
   std::string why_not(const cache::Checkpoint& checkpoint) const;
 
   void mtp_flush();
+  int make_draft_room(const DraftStep& step, int n_spare);
+  void add_draft_pairs(const DraftStep& step, Pairs& pairs);
+  void keep_draft(std::span<const float> hidden);
   void add_pairs(int first, int end, const float* new_rows, TokenId last_next, Pairs& pairs);
 
   Engine& engine_;

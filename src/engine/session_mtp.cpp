@@ -1,6 +1,7 @@
 // The MTP head's side of a timeline: which pairs its cache holds, and how it catches up.
 #include <algorithm>
-#include <array>
+#include <cstring>
+#include <vector>
 
 #include "engine/batch.h"
 #include "engine/session.h"
@@ -40,26 +41,42 @@ void Session::mtp_flush() {
   mtp_pairs_ = end;
 }
 
-std::span<const float> Session::mtp_begin(TokenId next) {
-  const int first = std::min(mtp_pairs_, n_past_ - 1);
-  mtp_kv_->prepare(first, n_past_);
-  Pairs& pairs = batch_->pairs_;
-  pairs.clear();
-  add_pairs(first, n_past_, nullptr, next, pairs);
-  engine_.mtp_head()->step(pairs, batch_->workspace_, mtp_hidden_.data());
+// Pages for what the step stores. Returns the pairs it takes besides the newest, at most n_spare.
+int Session::make_draft_room(const DraftStep& step, int n_spare) {
+  if (step.kind == DraftStep::Kind::Continue) {
+    mtp_kv_->prepare(mtp_pos_, mtp_pos_ + 1);
+    return 0;
+  }
+  mtp_pairs_ = std::min(mtp_pairs_, n_past_ - 1);
+  if (n_past_ - 1 - mtp_pairs_ > n_spare) mtp_flush();
+  mtp_kv_->prepare(mtp_pairs_, n_past_);
+  return n_past_ - 1 - mtp_pairs_;
+}
+
+void Session::add_draft_pairs(const DraftStep& step, Pairs& pairs) {
+  if (step.kind == DraftStep::Kind::Continue) {
+    const float* row = mtp_hidden_.data();
+    pairs.add_text(mtp_pos_++, {&row, 1}, {&step.token, 1}, *mtp_kv_);
+    return;
+  }
+  add_pairs(mtp_pairs_, n_past_, nullptr, step.token, pairs);
   mtp_pairs_ = mtp_pos_ = n_past_;
-  mtp_next_ = next;
+  mtp_next_ = step.token;
+}
+
+void Session::keep_draft(std::span<const float> hidden) {
+  std::memcpy(mtp_hidden_.data(), hidden.data(), hidden.size_bytes());
+}
+
+std::span<const float> Session::mtp_begin(TokenId next) {
+  const DraftStep step{this, next, DraftStep::Kind::Begin};
+  batch_->mtp_step({&step, 1});
   return mtp_hidden_.span();
 }
 
 std::span<const float> Session::mtp_continue(TokenId drafted) {
-  mtp_kv_->prepare(mtp_pos_, mtp_pos_ + 1);
-  Pairs& pairs = batch_->pairs_;
-  pairs.clear();
-  const float* row = mtp_hidden_.data();
-  pairs.add_text(mtp_pos_, {&row, 1}, {&drafted, 1}, *mtp_kv_);
-  engine_.mtp_head()->step(pairs, batch_->workspace_, mtp_hidden_.data());
-  ++mtp_pos_;
+  const DraftStep step{this, drafted, DraftStep::Kind::Continue};
+  batch_->mtp_step({&step, 1});
   return mtp_hidden_.span();
 }
 
