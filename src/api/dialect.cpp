@@ -38,13 +38,13 @@ void DialectListener::attach(const std::shared_ptr<ChatRun>& run) {
   }
   exchange_->on_close([run] { run->cancel(); });
   const std::lock_guard lock(mutex_);
-  if (finished_) exchange_->on_close({});
+  if (finished_) exchange_->on_close([] {});
 }
 
 void DialectListener::detach() {
   const std::lock_guard lock(mutex_);
   finished_ = true;
-  exchange_->on_close({});
+  exchange_->on_close([] {});
 }
 
 void DialectListener::send(const DialectEvents& events) {
