@@ -9,6 +9,7 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)    # the pre-tokeni
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)  # NFC
 find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)  # SHA-256 of released files, TLS
 find_package(Boost 1.81 REQUIRED)       # Beast and Asio, headers only: HTTP
+find_package(CURL REQUIRED)             # downloads of models
 find_package(prometheus-cpp REQUIRED COMPONENTS core)  # text of /metrics
 find_package(spdlog REQUIRED)           # the server's log
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)    # checksums of state files

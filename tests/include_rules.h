@@ -135,6 +135,7 @@ inline std::string package_of(const std::string& header) {
                                            Package{"histedit.h", "libedit"},
                                            Package{"openssl/", "openssl"},
                                            Package{"boost/", "boost"},
+                                           Package{"curl/", "curl"},
                                            Package{"prometheus/", "prometheus"},
                                            Package{"spdlog/", "spdlog"},
                                            Package{"xxhash.h", "xxhash"},

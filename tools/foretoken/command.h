@@ -21,6 +21,7 @@ Run add_inspect(CLI::App& app);   ///< what is in a GGUF file
 Run add_quantize(CLI::App& app);  ///< a model in smaller types
 Run add_release(CLI::App& app);   ///< base and fine-tune to a finished set of files
 Run add_run(CLI::App& app);       ///< an answer, a continued text, or a chat
+Run add_serve(CLI::App& app);     ///< the HTTP server
 Run add_tokenize(CLI::App& app);  ///< text to ids and back
 
 }  // namespace foretoken::tools

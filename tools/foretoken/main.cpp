@@ -12,6 +12,7 @@
 #include "command.h"
 #include "help_format.h"
 #include "llama_flags.h"
+#include "serve/argument_error.h"
 
 int main(int argc, char** argv) {
   using namespace foretoken;
@@ -36,6 +37,8 @@ int main(int argc, char** argv) {
   add("quantize", "Make a smaller file of a model, as llama-quantize does", tools::add_quantize);
   add("release", "From base and fine-tune to a finished set of files with a model card",
       tools::add_release);
+  add("serve", "Serve llama-server's, OpenAI's and Anthropic's APIs, and a chat page",
+      tools::add_serve);
   add("tokenize", "Text to token ids and back", tools::add_tokenize);
 
   try {
@@ -43,6 +46,10 @@ int main(int argc, char** argv) {
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {
+    const auto chosen = app.get_subcommands();
+    if (!chosen.empty() && chosen.front()->get_name() == "serve") {
+      return tools::explain_serve_error(app, *chosen.front(), error);
+    }
     const int status = app.exit(error);
     return status == 0 ? 0 : 2;
   }

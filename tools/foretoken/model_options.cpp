@@ -45,8 +45,10 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->envname("LLAMA_ARG_CTX_SIZE")
       ->type_name("N");
   app.add_option("-b,--batch-size,--ubatch-size", options.batch,
-                 "prompt tokens per pass; changes speed and memory, never results")
+                 "prompt tokens per pass (-b and -ub are one here; the last one counts); changes "
+                 "speed and memory, never results")
       ->capture_default_str()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->type_name("N");
   app.add_option("--cache-type-k", options.key_type,
                  "type of cached keys (-ctk): f32 f16 bf16 q8_0 q4_0")
@@ -61,11 +63,15 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
                  "kernels: auto, reference (slow, for checking) or one instruction set by name")
       ->capture_default_str()
       ->type_name("NAME");
-  app.add_option("--n-gpu-layers", options.gpu_layers,
-                 "accepted for scripts (-ngl); this build computes on the CPU")
+  app.add_option(
+         "--n-gpu-layers,--gpu-layers", options.gpu_layers,
+         "accepted for scripts (-ngl): a number, auto or all; this build computes on the CPU")
+      ->envname("LLAMA_ARG_N_GPU_LAYERS")
       ->type_name("N");
   app.add_option("--flash-attn", options.flash_attention,
                  "accepted for scripts (-fa); attention here never stores the score matrix")
+      ->expected(0, 1)
+      ->envname("LLAMA_ARG_FLASH_ATTN")
       ->type_name("on|off|auto");
 }
 
@@ -78,11 +84,16 @@ quant::Type parse_kv_type(const std::string& name) {
   return *type;
 }
 
+engine::EngineOptions make_engine_options(const ModelOptions& options) {
+  engine::EngineOptions out;
+  out.model_path = options.model;
+  out.n_threads = options.threads;
+  out.backend = parse_backend(options.backend);
+  return out;
+}
+
 std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options, engine::WrapOps wrap_ops) {
-  engine::EngineOptions engine_options;
-  engine_options.model_path = options.model;
-  engine_options.n_threads = options.threads;
-  engine_options.backend = parse_backend(options.backend);
+  engine::EngineOptions engine_options = make_engine_options(options);
   engine_options.wrap_ops = std::move(wrap_ops);
   ProgressBar bar("loading");
   engine_options.progress = [&](std::size_t done, std::size_t total) {

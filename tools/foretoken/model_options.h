@@ -17,12 +17,15 @@ struct ModelOptions {
   std::string key_type = "f16";
   std::string value_type = "f16";
   std::string backend = "auto";
-  int gpu_layers = 0;
+  std::string gpu_layers;
   std::string flash_attention = "auto";
 };
 
 /// Declares them on `app`.
 void add_model_options(CLI::App& app, ModelOptions& options);
+
+/// Without progress. Throws RequestError for a backend this machine lacks.
+engine::EngineOptions make_engine_options(const ModelOptions& options);
 
 /// Loads the model, with a progress bar where standard error is a terminal.
 std::unique_ptr<engine::Engine> load_engine(const ModelOptions& options,

@@ -42,23 +42,29 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
   CLI::App* group = app.add_option_group("Sampling");
   group->add_option("-s,--seed", options.seed, "random seed; -1: a new one each time")
       ->type_name("N");
-  group->add_option("--temp", p.temperature, "temperature; 0: always the most probable token")
+  group
+      ->add_option("--temp,--temperature", p.temperature,
+                   "temperature; 0: always the most probable token")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_TEMPERATURE")
       ->type_name("X");
   group->add_option("--top-k", p.top_k, "keep the k most probable tokens; 0: off")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_TOP_K")
       ->type_name("N");
   group->add_option("--top-p", p.top_p, "keep the smallest set of this probability; 1: off")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_TOP_P")
       ->type_name("P");
   group->add_option("--min-p", p.min_p, "drop tokens below this share of the best; 0: off")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_MIN_P")
       ->type_name("P");
   group->add_option("--typical,--typical-p", p.typical_p, "locally typical sampling; 1: off")
       ->capture_default_str()
       ->type_name("P");
   group
-      ->add_option("--top-n-sigma", p.top_n_sigma,
+      ->add_option("--top-n-sigma,--top-nsigma", p.top_n_sigma,
                    "keep logits within n deviations of the best; -1: off")
       ->capture_default_str()
       ->type_name("N");
@@ -67,14 +73,17 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
       ->type_name("N");
   group->add_option("--repeat-penalty", p.repeat_penalty, "penalty for repeated tokens; 1: off")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_REPEAT_PENALTY")
       ->type_name("X");
   group
       ->add_option("--presence-penalty", p.presence_penalty,
                    "subtracted once for tokens that occurred")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_PRESENCE_PENALTY")
       ->type_name("X");
   group->add_option("--frequency-penalty", p.frequency_penalty, "subtracted per occurrence")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_FREQUENCY_PENALTY")
       ->type_name("X");
   group
       ->add_option("--dry-multiplier", p.dry_multiplier,

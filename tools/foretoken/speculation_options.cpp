@@ -27,6 +27,7 @@ void add_speculation_options(CLI::App& app, SpeculationFlags& flags, bool measur
       ->add_option("--spec-type", flags.type,
                    "auto (the MTP head where the file has one), draft-mtp, none")
       ->capture_default_str()
+      ->envname("LLAMA_ARG_SPEC_TYPE")
       ->type_name("TYPE");
   group->add_flag_callback(
       "--spec-mtp", [&flags] { flags.type = "draft-mtp"; }, "same as --spec-type draft-mtp (-mtp)");
@@ -38,12 +39,15 @@ void add_speculation_options(CLI::App& app, SpeculationFlags& flags, bool measur
             flags.n_max_given = true;
           },
           "most tokens drafted in a round, 0 to 8")
+      ->envname("LLAMA_ARG_SPEC_DRAFT_N_MAX")
       ->type_name("N");
   group->add_option("--spec-draft-n-min", flags.n_min, "drop drafts shorter than this")
+      ->envname("LLAMA_ARG_SPEC_DRAFT_N_MIN")
       ->type_name("N");
   group
       ->add_option("--spec-draft-p-min", flags.p_min,
                    "end a draft where its best guess is below this")
+      ->envname("LLAMA_ARG_SPEC_DRAFT_P_MIN")
       ->type_name("P");
   if (measuring) {
     group->add_flag("--spec-draft-adaptive", flags.adaptive,

@@ -142,4 +142,31 @@ void check_tensors(const gguf::File& file, const Config& config) {
   }
 }
 
+int check_head_file(const gguf::File& head, const gguf::File& model, const Config& config) {
+  const Config other = read_config(head);
+  if (other.n_mtp_layers == 0) {
+    throw FormatError(fmt::format(
+        "{}: holds no MTP head (qwen35.nextn_predict_layers is 0 or missing; looked for tensors "
+        "'{}' and its like); make one with: foretoken convert --mtp",
+        head.path(), block_tensor(config.n_layers, "nextn.eh_proj.weight")));
+  }
+  const auto same = [&](const char* what, int wanted, int found) {
+    if (wanted == found) return;
+    throw UnsupportedError(
+        fmt::format("{}: this MTP head is for another model: {} is {}, but {} in {}", head.path(),
+                    what, found, wanted, model.path()));
+  };
+  same("the number of layers", config.n_layers, other.n_layers);
+  same("the width", config.d_model, other.d_model);
+  same("the feed-forward width", config.d_ff, other.d_ff);
+  same("the number of heads", config.n_heads, other.n_heads);
+  same("the number of key/value heads", config.n_kv_heads, other.n_kv_heads);
+  same("the width of a head", config.head_dim, other.head_dim);
+  same("the vocabulary's size", config.n_vocab, other.n_vocab);
+  for (int index = 0; index < other.n_mtp_layers; ++index) {
+    for (const TensorSpec& spec : mtp_tensors(config, index)) check_present(head, spec, true);
+  }
+  return other.n_mtp_layers;
+}
+
 }  // namespace foretoken::model::qwen35

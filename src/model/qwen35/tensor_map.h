@@ -32,4 +32,9 @@ std::vector<TensorSpec> mtp_tensors(const Config& config, int index);
 /// Throws FormatError or UnsupportedError naming the file, the tensor, what was expected and found.
 void check_tensors(const gguf::File& file, const Config& config);
 
+/// Checks that `head` holds an MTP head for the model of `config`, which `model` was read as, and
+/// returns how many MTP layers it has (1 or more). Its trunk tensors, if any, are not looked at.
+/// Throws as check_tensors.
+int check_head_file(const gguf::File& head, const gguf::File& model, const Config& config);
+
 }  // namespace foretoken::model::qwen35

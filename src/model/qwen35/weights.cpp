@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/error.h"
@@ -17,11 +18,14 @@ namespace foretoken::model::qwen35 {
 class Weights::Loader {
  public:
   Loader(Weights& weights, kernels::Ops& ops, ThreadPool& pool, const LoadProgress& progress)
-      : weights_(weights), ops_(ops), pool_(pool), progress_(progress) {}
+      : weights_(weights), source_(&weights.file_), ops_(ops), pool_(pool), progress_(progress) {}
 
   void load() {
     const Config& c = weights_.config_;
     for (const auto& info : weights_.file_.tensors()) total_bytes_ += info.size_bytes;
+    if (weights_.head_file_) {
+      for (const auto& info : weights_.head_file_->tensors()) total_bytes_ += info.size_bytes;
+    }
     weights_.embedding_ = &file().require_tensor("token_embd.weight");
     check_values(*weights_.embedding_);
     advance(*weights_.embedding_);
@@ -31,6 +35,7 @@ class Weights::Loader {
     for (int i = 0; i < c.n_layers; ++i) {
       weights_.layers_.push_back(layer(i, c.is_recurrent[static_cast<std::size_t>(i)]));
     }
+    if (weights_.head_file_) source_ = &*weights_.head_file_;
     if (c.n_mtp_layers > 0) weights_.mtp_ = mtp_head(c.n_layers);
     for (int extra = 1; extra < c.n_mtp_layers; ++extra) {
       for (const TensorSpec& spec : mtp_tensors(c, extra)) {
@@ -40,7 +45,7 @@ class Weights::Loader {
   }
 
  private:
-  const gguf::File& file() const { return weights_.file_; }
+  const gguf::File& file() const { return *source_; }
 
   Layer layer(int index, bool recurrent) {
     const auto name = [&](const char* part) { return block_tensor(index, part); };
@@ -81,7 +86,13 @@ class Weights::Loader {
     out.hidden_norm = vector(name("nextn.hnorm.weight"));
     out.layer = layer(block, false);
     const std::string head_norm = name("nextn.shared_head_norm.weight");
-    out.head_norm = vector(file().find_tensor(head_norm) ? head_norm : "output_norm.weight");
+    if (file().find_tensor(head_norm)) {
+      out.head_norm = vector(head_norm);
+    } else {
+      out.head_norm = AlignedBuffer<float>(weights_.output_norm_.size());
+      std::memcpy(out.head_norm.data(), weights_.output_norm_.data(),
+                  out.head_norm.size() * sizeof(float));
+    }
     if (file().find_tensor(name("nextn.shared_head_head.weight"))) {
       out.own_output = matrix(name("nextn.shared_head_head.weight"));
     }
@@ -144,6 +155,7 @@ class Weights::Loader {
   }
 
   Weights& weights_;
+  const gguf::File* source_;  // the model, then the head's own file where there is one
   kernels::Ops& ops_;
   ThreadPool& pool_;
   const LoadProgress& progress_;
@@ -151,16 +163,19 @@ class Weights::Loader {
   std::size_t total_bytes_ = 0;
 };
 
-Weights::Weights(gguf::File file, kernels::Ops& ops, ThreadPool& pool, const LoadProgress& progress)
-    : file_(std::move(file)), config_(read_config(file_)) {
+Weights::Weights(gguf::File file, kernels::Ops& ops, ThreadPool& pool, const LoadProgress& progress,
+                 std::optional<gguf::File> head)
+    : file_(std::move(file)), head_file_(std::move(head)), config_(read_config(file_)) {
   check_tensors(file_, config_);
+  if (head_file_) config_.n_mtp_layers = check_head_file(*head_file_, file_, config_);
   Loader(*this, ops, pool, progress).load();
 }
 
 void Weights::embed(std::span<const std::int32_t> tokens, float* out,
                     const gguf::TensorInfo* table) const {
   const gguf::TensorInfo& info = table != nullptr ? *table : *embedding_;
-  const std::byte* data = file_.data(info).data();
+  const bool of_head = head_file_ && head_file_->find_tensor(info.name) == &info;
+  const std::byte* data = (of_head ? *head_file_ : file_).data(info).data();
   const std::size_t width = info.n_cols();
   const std::size_t row_bytes = quant::row_bytes(info.type, width);
   for (std::size_t t = 0; t < tokens.size(); ++t) {

@@ -71,9 +71,14 @@ class Weights {
   /// Checks the file against the tensor map, scans every scale for NaN and infinity, and packs.
   /// `pool` and `ops` are used during loading; `ops` must outlive the weights. Throws as
   /// read_config and check_tensors do, and FormatError naming a tensor with invalid values.
-  Weights(gguf::File file, kernels::Ops& ops, ThreadPool& pool, const LoadProgress& progress = {});
+  /// `head`: a file of its own with the MTP head (`convert --mtp` makes such), used instead of the
+  /// one in `file`; FormatError or UnsupportedError when it belongs to another shape of model.
+  Weights(gguf::File file, kernels::Ops& ops, ThreadPool& pool, const LoadProgress& progress = {},
+          std::optional<gguf::File> head = {});
 
   const gguf::File& file() const { return file_; }
+  /// Null where the head, if any, is in file().
+  const gguf::File* head_file() const { return head_file_ ? &*head_file_ : nullptr; }
   const Config& config() const { return config_; }
   const std::vector<Layer>& layers() const { return layers_; }
   const float* output_norm() const { return output_norm_.data(); }
@@ -92,6 +97,7 @@ class Weights {
   class Loader;
 
   gguf::File file_;
+  std::optional<gguf::File> head_file_;
   Config config_;
   std::vector<Layer> layers_;
   AlignedBuffer<float> output_norm_;
