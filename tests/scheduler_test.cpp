@@ -1,0 +1,696 @@
+// The scheduler with the tiny model: who else is served, what was drafted and where a prompt came
+// from never change a text; every request ends once, in order and within its bounds.
+#include "scheduler/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <limits>
+#include <random>
+#include <thread>
+
+#include "base/error.h"
+#include "scheduler_fixture.h"
+
+namespace foretoken {
+namespace {
+
+using scheduler::Finish;
+using scheduler::FinishReason;
+using scheduler::Refusal;
+using scheduler::Request;
+using scheduler::RequestId;
+using scheduler::Scheduler;
+using scheduler::SlotAction;
+using scheduler::SlotActionResult;
+using testing::answer;
+using testing::Recorder;
+using testing::request_for;
+using testing::shared_engine;
+using testing::small_options;
+using testing::submitted;
+using testing::task_prompts;
+using testing::text_alone;
+
+constexpr int kTokens = kSanitized ? 10 : 32;
+constexpr std::size_t kPrompts = kSanitized ? 4 : 12;
+
+SlotActionResult act(Scheduler& service, SlotAction action) {
+  std::promise<SlotActionResult> promise;
+  service.slot_action(std::move(action),
+                      [&](SlotActionResult result) { promise.set_value(std::move(result)); });
+  return promise.get_future().get();
+}
+
+// ---- The text. ----
+
+TEST(Scheduler, TextIsTheEnginesAloneAndInABatchWithAndWithoutDrafts) {
+  engine::Engine& engine = shared_engine();
+  const auto prompts = task_prompts(kPrompts);
+  for (const int n_slots : {1, 4}) {
+    Scheduler service(engine, small_options(n_slots));
+    std::vector<std::shared_ptr<Recorder>> recorders;
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      for (const int n_draft : {0, 3}) {
+        auto recorder = std::make_shared<Recorder>();
+        submitted(service, request_for(prompts[i], kTokens, recorder, n_draft));
+        recorders.push_back(recorder);
+      }
+    }
+    int n_accepted = 0;
+    for (std::size_t i = 0; i < recorders.size(); ++i) {
+      const Finish finish = recorders[i]->wait();
+      const auto expected = text_alone(prompts[i / 2], kTokens);
+      EXPECT_EQ(recorders[i]->ids(), expected) << "prompt " << i / 2 << " slots " << n_slots;
+      EXPECT_EQ(finish.timings.predicted_n, static_cast<int>(expected.size()));
+      EXPECT_EQ(finish.error, "");
+      n_accepted += finish.timings.draft_n_accepted;
+    }
+    EXPECT_GT(n_accepted, 10) << "drafts must have been kept for this to mean anything";
+  }
+}
+
+TEST(Scheduler, DepthOfDraftsChangesNothing) {
+  engine::Engine& engine = shared_engine();
+  const auto prompts = task_prompts(kSanitized ? 2 : 5);
+  auto options = small_options(2);
+  options.speculation = testing::drafts(8);
+  options.column_budget = 18;
+  Scheduler service(engine, options);
+  for (const auto& prompt : prompts) {
+    const auto expected = text_alone(prompt, kTokens);
+    for (int depth = 1; depth <= 8; depth += kSanitized ? 4 : 1) {
+      auto recorder = std::make_shared<Recorder>();
+      Request request = request_for(prompt, kTokens, recorder, depth);
+      request.speculation.adaptive = false;
+      submitted(service, std::move(request));
+      recorder->wait();
+      EXPECT_EQ(recorder->ids(), expected) << depth;
+    }
+  }
+}
+
+TEST(Scheduler, ASeedGivesOneTextWhateverIsDraftedAndWhoeverElseIsServed) {
+  engine::Engine& engine = shared_engine();
+  const std::vector<TokenId> noise = {900, 301, 1200, 450, 777, 1500};  // many ways to go on
+  Scheduler alone(engine, small_options(1));
+  const auto sampled = [&](Scheduler& service, int n_draft, std::uint32_t seed) {
+    auto recorder = std::make_shared<Recorder>();
+    Request request = request_for(noise, kTokens, recorder, n_draft);
+    request.sampling = {};
+    request.sampling.temperature = 1.2F;
+    request.sampling.seed = seed;
+    submitted(service, std::move(request));
+    return recorder;
+  };
+  int n_different = 0;
+  std::vector<std::vector<TokenId>> expected;
+  for (std::uint32_t seed = 0; seed < 4; ++seed) {
+    const auto plain = sampled(alone, 0, seed);
+    plain->wait();
+    const auto drafted = sampled(alone, 3, seed);
+    drafted->wait();
+    EXPECT_EQ(plain->ids(), drafted->ids()) << seed;
+    if (seed > 0 && plain->ids() != expected.front()) ++n_different;
+    expected.push_back(plain->ids());
+  }
+  EXPECT_GT(n_different, 0);
+  alone.drain(std::chrono::steady_clock::now());
+  Scheduler together(engine, small_options(4));
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (std::uint32_t seed = 0; seed < 4; ++seed) recorders.push_back(sampled(together, 3, seed));
+  for (std::size_t seed = 0; seed < 4; ++seed) {
+    recorders[seed]->wait();
+    EXPECT_EQ(recorders[seed]->ids(), expected[seed]) << seed;
+  }
+}
+
+// ---- The prefix cache. ----
+
+TEST(Scheduler, ARepeatedPromptIsReadFromTheCacheButForItsLastToken) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(2));
+  const auto prompt = task_prompts(2)[1];
+  const auto first = answer(service, prompt, kTokens);
+  EXPECT_EQ(first->n_cached(), 0);
+  const auto again = answer(service, prompt, kTokens);
+  EXPECT_EQ(again->n_cached(), static_cast<int>(prompt.size()) - 1);
+  EXPECT_EQ(again->ids(), first->ids());
+  EXPECT_EQ(again->wait().timings.prompt_n, 1);
+  auto recorder = std::make_shared<Recorder>();
+  Request request = request_for(prompt, kTokens, recorder);
+  request.cache_prompt = false;
+  submitted(service, std::move(request));
+  EXPECT_EQ(recorder->wait().timings.cache_n, 0);
+  EXPECT_EQ(recorder->ids(), first->ids());
+}
+
+TEST(Scheduler, CuttingATranscriptAtAnyTurnReadsOnlyThatTurn) {
+  // Twenty turns of made-up text; each prompt is the transcript so far.
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(2);
+  options.n_context = 2048;
+  const TokenId opens = *engine.tokenizer().find_special("<|im_start|>");
+  Scheduler service(engine, options);
+  std::mt19937 random(5);
+  std::vector<TokenId> transcript;
+  std::vector<std::size_t> turns;
+  const int n_turns = kSanitized ? 6 : 20;
+  for (int turn = 0; turn < n_turns; ++turn) {
+    turns.push_back(transcript.size());
+    transcript.push_back(opens);
+    const auto length = 10 + random() % 50;
+    for (std::size_t i = 0; i < length; ++i) {
+      transcript.push_back(static_cast<TokenId>(300 + random() % 1000));
+    }
+    const auto recorder = answer(service, transcript, 2);
+    EXPECT_GE(recorder->n_cached() + 1, static_cast<int>(turns.back())) << "turn " << turn;
+    answer(service, {transcript.begin() + 5, transcript.begin() + 9}, 2);  // a side request
+  }
+  for (int turn = 1; turn < n_turns; ++turn) {
+    const auto cut = turns[static_cast<std::size_t>(turn)];
+    std::vector<TokenId> edited(transcript.begin(),
+                                transcript.begin() + static_cast<std::ptrdiff_t>(cut));
+    edited.insert(edited.end(), {opens, 7, 8, 9});
+    const auto recorder = answer(service, edited, 2);
+    EXPECT_EQ(recorder->n_cached(), static_cast<int>(cut)) << "turn " << turn;
+    EXPECT_EQ(recorder->ids(), text_alone(edited, 2));
+  }
+}
+
+TEST(Scheduler, AReplyIsThereForTheNextTurn) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(1));
+  auto prompt = task_prompts(1)[0];
+  const auto first = answer(service, prompt, 8);
+  const auto reply = first->ids();
+  prompt.insert(prompt.end(), reply.begin(), reply.end());
+  prompt.insert(prompt.end(), {300, 301, 302});
+  const auto next = answer(service, prompt, 8);
+  EXPECT_GE(next->n_cached(), static_cast<int>(prompt.size()) - 4);
+  EXPECT_EQ(next->ids(), text_alone(prompt, 8));
+}
+
+TEST(Scheduler, SiblingsThatWaitForOneReadNothingAgain) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(4));
+  const auto prompt = task_prompts(3)[2];
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  std::optional<RequestId> first;
+  for (int i = 0; i < 4; ++i) {
+    recorders.push_back(std::make_shared<Recorder>());
+    Request request = request_for(prompt, kTokens, recorders.back());
+    request.sampling = {};
+    request.sampling.seed = static_cast<std::uint32_t>(7 + i);
+    request.after = first;
+    const RequestId id = submitted(service, std::move(request));
+    if (!first) first = id;
+  }
+  for (int i = 0; i < 4; ++i) {
+    const Finish finish = recorders[static_cast<std::size_t>(i)]->wait();
+    if (i > 0) {
+      EXPECT_EQ(finish.timings.prompt_n, 1);
+    }
+  }
+}
+
+// ---- Slots. ----
+
+TEST(Scheduler, SlotFilesCarryASequenceIntoAnotherScheduler) {
+  engine::Engine& engine = shared_engine();
+  const std::string path = ::testing::TempDir() + "scheduler_slot.bin";
+  auto prompt = task_prompts(3)[1];
+  std::size_t n_saved = 0;
+  {
+    Scheduler service(engine, small_options(2));
+    auto recorder = std::make_shared<Recorder>();
+    Request request = request_for(prompt, 8, recorder);
+    request.id_slot = 1;
+    submitted(service, std::move(request));
+    EXPECT_EQ(recorder->wait().slot, 1);
+    const auto empty = act(service, {SlotAction::Kind::Save, 0, path});
+    EXPECT_NE(empty.error, "");
+    const auto saved = act(service, {SlotAction::Kind::Save, 1, path});
+    ASSERT_EQ(saved.error, "");
+    EXPECT_GE(saved.n_tokens, prompt.size());
+    EXPECT_EQ(saved.n_bytes, std::filesystem::file_size(path));
+    n_saved = saved.n_tokens;
+    prompt = {prompt.begin(), prompt.end()};
+    for (const TokenId id : recorder->ids()) prompt.push_back(id);
+  }
+  prompt.insert(prompt.end(), {300, 301});
+  Scheduler service(engine, small_options(2));
+  const auto restored = act(service, {SlotAction::Kind::Restore, 0, path});
+  ASSERT_EQ(restored.error, "");
+  EXPECT_EQ(restored.n_tokens, n_saved);
+  EXPECT_EQ(restored.n_reusable, n_saved);
+  const auto next = answer(service, prompt, kTokens);
+  EXPECT_EQ(next->n_cached(), static_cast<int>(n_saved));
+  EXPECT_EQ(next->slot(), 0);
+  EXPECT_EQ(next->ids(), text_alone(prompt, kTokens));
+  EXPECT_GT(next->wait().timings.draft_n, 0);
+
+  const auto erased = act(service, {SlotAction::Kind::Erase, 0, ""});
+  EXPECT_GT(erased.n_tokens, 0U);
+  EXPECT_EQ(answer(service, prompt, 2)->n_cached(), 0);
+  std::filesystem::resize_file(path, 100);
+  const auto bad = act(service, {SlotAction::Kind::Restore, 0, path});
+  EXPECT_NE(bad.error, "");
+  EXPECT_TRUE(bad.bad_file);
+  const auto missing = act(service, {SlotAction::Kind::Restore, 0, path + ".none"});
+  EXPECT_NE(missing.error, "");
+  EXPECT_FALSE(missing.bad_file);
+  EXPECT_NE(act(service, {SlotAction::Kind::Save, 9, path}).error, "");
+  std::filesystem::remove(path);
+}
+
+TEST(Scheduler, TheStateDirectorySurvivesARestartAndADamagedFileIsIgnored) {
+  engine::Engine& engine = shared_engine();
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "scheduler_state";
+  std::filesystem::remove_all(folder);
+  auto options = small_options(1);
+  options.state_directory = folder.string();
+  std::string warnings;
+  options.log = [&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::Warning) warnings += line;
+  };
+  const auto prompt = task_prompts(2)[1];
+  const int n_reused = static_cast<int>(prompt.size()) - 1;
+  { answer(*std::make_unique<Scheduler>(engine, options), prompt, 4); }
+  {
+    Scheduler service(engine, options);
+    EXPECT_EQ(answer(service, prompt, 4)->n_cached(), n_reused);
+    EXPECT_TRUE(service.drain(std::chrono::steady_clock::now() + std::chrono::seconds(100)));
+  }
+  EXPECT_EQ(warnings, "");
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::filesystem::resize_file(entry.path(), std::filesystem::file_size(entry.path()) / 2);
+  }
+  Scheduler service(engine, options);
+  EXPECT_NE(warnings, "");
+  EXPECT_EQ(answer(service, prompt, 4)->n_cached(), 0);
+  service.drain(std::chrono::steady_clock::now());
+  std::filesystem::remove_all(folder);
+}
+
+// ---- Order and bounds. ----
+
+TEST(Scheduler, ClientsTakeTurnsAndTheQueueHasABound) {
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(1);
+  options.max_queue = 6;
+  Scheduler service(engine, options);
+  std::mutex mutex;
+  std::vector<std::string> order;
+  const auto make = [&](const std::string& client) {
+    auto recorder = std::make_shared<Recorder>();
+    Request request = request_for({300, 301, 302}, 1, recorder);
+    request.client = client;
+    recorder->hook = [&, client](const scheduler::TokenEvent&) {
+      const std::lock_guard lock(mutex);
+      order.push_back(client);
+      return true;
+    };
+    return std::pair(std::move(request), recorder);
+  };
+  // The first request holds the slot until the others are queued.
+  std::promise<void> gate;
+  auto [blocker, blocking] = make("first");
+  blocking->hook = [future = gate.get_future().share()](const scheduler::TokenEvent&) {
+    future.wait();
+    return true;
+  };
+  submitted(service, std::move(blocker));
+  blocking->wait_for_tokens(1);
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (const char* client : {"many", "many", "many", "many", "few", "few"}) {
+    auto [request, recorder] = make(client);
+    submitted(service, std::move(request));
+    recorders.push_back(recorder);
+  }
+  EXPECT_EQ(service.metrics().requests_deferred, 6);
+  auto [surplus, unheard] = make("late");
+  EXPECT_EQ(std::get<Refusal>(service.submit(std::move(surplus))), Refusal::QueueFull);
+  gate.set_value();
+  for (const auto& recorder : recorders) recorder->wait();
+  EXPECT_EQ(order, (std::vector<std::string>{"many", "few", "many", "few", "many", "many"}));
+  EXPECT_EQ(unheard->n_finishes(), 0);
+}
+
+TEST(Scheduler, RefusesRequestsOutOfRange) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(1));
+  const auto refusal = [&](const std::function<void(Request&)>& change) -> std::string {
+    Request request = request_for({300, 301}, 1, std::make_shared<Recorder>());
+    change(request);
+    try {
+      static_cast<void>(service.submit(std::move(request)));
+    } catch (const RequestError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refusal([](Request& r) { r.prompt.clear(); }), "");
+  EXPECT_NE(refusal([](Request& r) { r.prompt.assign(1024, 300); }).find("1024 tokens"),
+            std::string::npos);
+  EXPECT_NE(refusal([](Request& r) { r.prompt = {-1}; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.prompt = {1 << 30}; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.id_slot = 1; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.id_slot = -2; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.n_probs = -1; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.sampling.top_p = 7.0F; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.speculation.limits.n_max = 99; }), "");
+  EXPECT_NE(refusal([](Request& r) { r.listener = nullptr; }), "");
+  EXPECT_EQ(refusal([](Request&) {}), "");
+  auto bad = small_options(0);
+  EXPECT_THROW(Scheduler(engine, bad), RequestError);
+}
+
+// ---- Ends. ----
+
+TEST(Scheduler, EndsForTheReasonThatCameFirst) {
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(1);
+  const auto prompt = task_prompts(2)[1];
+  Scheduler service(engine, options);
+  const auto whole = answer(service, prompt, -1);
+  EXPECT_EQ(whole->wait().reason, FinishReason::EndOfText);
+  EXPECT_TRUE(engine.tokenizer().is_end_of_generation(whole->ids().back()));
+
+  const auto none = answer(service, prompt, 0);
+  EXPECT_EQ(none->wait().reason, FinishReason::Length);
+  EXPECT_EQ(none->ids().size(), 0U);
+  EXPECT_EQ(answer(service, prompt, 3)->ids().size(), 3U);
+  EXPECT_EQ(answer(service, prompt, 1)->ids().size(), 1U);
+
+  options.n_context = static_cast<int>(prompt.size()) + 4;
+  service.drain(std::chrono::steady_clock::now());
+  Scheduler tight(engine, options);
+  auto recorder = std::make_shared<Recorder>();
+  Request request = request_for(prompt, -1, recorder);
+  request.sampling.logit_bias = {};
+  for (TokenId id = 0; id < engine.tokenizer().n_vocab(); ++id) {
+    if (!engine.tokenizer().is_end_of_generation(id)) continue;
+    request.sampling.logit_bias.push_back({id, -std::numeric_limits<float>::infinity()});
+  }
+  submitted(tight, std::move(request));
+  EXPECT_EQ(recorder->wait().reason, FinishReason::ContextFull);
+  EXPECT_EQ(recorder->ids().size(), 5U);
+}
+
+TEST(Scheduler, AStopInsideAnAcceptedRunKeepsNothingBehindIt) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(1));
+  const auto prompt = task_prompts(1)[0];
+  const auto expected = text_alone(prompt, 24);
+  int n_inside = 0;
+  for (std::size_t stop = 1; stop < expected.size(); stop += kSanitized ? 5 : 1) {
+    auto recorder = std::make_shared<Recorder>();
+    std::size_t n = 0;
+    recorder->hook = [&](const scheduler::TokenEvent&) { return ++n < stop; };
+    Request request = request_for(prompt, 24, recorder);
+    request.cache_prompt = true;
+    submitted(service, std::move(request));
+    const Finish finish = recorder->wait();
+    EXPECT_EQ(finish.reason, FinishReason::StopWord);
+    EXPECT_EQ(recorder->ids(),
+              std::vector<TokenId>(expected.begin(),
+                                   expected.begin() + static_cast<std::ptrdiff_t>(stop)));
+    EXPECT_EQ(finish.n_past, static_cast<int>(prompt.size() + stop) - 1);
+    EXPECT_EQ(finish.timings.predicted_n, static_cast<int>(stop));
+    n_inside += recorder->tokens().back().from_draft ? 1 : 0;
+    // The state that was kept ends there: the text goes on as if it had never been cut.
+    std::vector<TokenId> next = prompt;
+    next.insert(next.end(), expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(stop));
+    const auto after = answer(service, next, 4);
+    EXPECT_EQ(after->n_cached(), finish.n_past);
+    EXPECT_EQ(after->ids(), text_alone(next, 4));
+  }
+  EXPECT_GT(n_inside, 0);
+}
+
+TEST(Scheduler, TimingsCountAtTheVeryToken) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(1));
+  int n_drafted = 0;
+  for (const auto& prompt : task_prompts(kSanitized ? 2 : 6)) {
+    const auto recorder = answer(service, prompt, kTokens);
+    int accepted = 0;
+    int predicted = 0;
+    for (const Recorder::Token& token : recorder->tokens()) {
+      accepted += token.from_draft ? 1 : 0;
+      EXPECT_EQ(token.timings.draft_n_accepted, accepted);
+      EXPECT_EQ(token.timings.predicted_n, ++predicted);
+      EXPECT_GE(token.timings.draft_n, accepted);
+    }
+    const auto timings = recorder->wait().timings;
+    EXPECT_EQ(timings.prompt_n + timings.cache_n, static_cast<int>(prompt.size()));
+    int drafted_at = 0;
+    int accepted_at = 0;
+    for (std::size_t i = 0; i < timings.drafted_at.size(); ++i) {
+      drafted_at += timings.drafted_at[i];
+      accepted_at += timings.accepted_at[i];
+    }
+    EXPECT_EQ(drafted_at, timings.draft_n);
+    EXPECT_EQ(accepted_at, timings.draft_n_accepted);
+    n_drafted += timings.draft_n;
+  }
+  EXPECT_GT(n_drafted, 0);
+  const auto metrics = service.metrics();
+  EXPECT_EQ(metrics.draft_tokens, static_cast<std::uint64_t>(n_drafted));
+  EXPECT_GT(metrics.recent_inter_token_seconds.size(), 0U);
+  EXPECT_EQ(service.metrics().recent_ttft_seconds.size(), 0U);
+}
+
+TEST(Scheduler, ProgressRisesFromTheCachedToTheTotal) {
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(1);
+  options.n_batch = 16;
+  Scheduler service(engine, options);
+  std::vector<TokenId> prompt(100);
+  for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<TokenId>(300 + i);
+  for (int round = 0; round < 2; ++round) {
+    auto recorder = std::make_shared<Recorder>();
+    Request request = request_for(prompt, 1, recorder);
+    request.want_progress = true;
+    submitted(service, std::move(request));
+    recorder->wait();
+    const auto progress = recorder->progress();
+    ASSERT_GE(progress.size(), 2U);
+    EXPECT_EQ(progress.front(), recorder->n_cached());
+    EXPECT_EQ(progress.back(), 100);
+    EXPECT_TRUE(std::is_sorted(progress.begin(), progress.end()));
+    EXPECT_EQ(progress.size(), round == 0 ? 8U : 2U);
+  }
+}
+
+TEST(Scheduler, LogProbabilitiesAreTrueForAcceptedDraftsToo) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(2));
+  int n_from_draft = 0;
+  for (const auto& prompt : task_prompts(kSanitized ? 2 : 5)) {
+    for (const bool post : {false, true}) {
+      std::vector<std::vector<Recorder::Token>> runs;
+      for (const int n_draft : {0, 3}) {
+        auto recorder = std::make_shared<Recorder>();
+        Request request = request_for(prompt, kTokens, recorder, n_draft);
+        request.sampling = {};
+        request.sampling.seed = 3;
+        request.n_probs = 5;
+        request.post_sampling_probs = post;
+        submitted(service, std::move(request));
+        recorder->wait();
+        runs.push_back(recorder->tokens());
+      }
+      ASSERT_EQ(runs[0].size(), runs[1].size());
+      for (std::size_t i = 0; i < runs[0].size(); ++i) {
+        n_from_draft += runs[1][i].from_draft ? 1 : 0;
+        EXPECT_NEAR(runs[0][i].logprob, runs[1][i].logprob, 1e-3);
+        EXPECT_LE(runs[1][i].logprob, 1e-6F);
+        ASSERT_EQ(runs[0][i].top.size(), runs[1][i].top.size());
+        if (!post) {
+          ASSERT_EQ(runs[1][i].top.size(), 5U);
+        }
+        for (std::size_t k = 0; k < runs[0][i].top.size(); ++k) {
+          EXPECT_EQ(runs[0][i].top[k].token, runs[1][i].top[k].token);
+          EXPECT_NEAR(runs[0][i].top[k].logprob, runs[1][i].top[k].logprob, 1e-3);
+          EXPECT_GE(runs[1][i].top[k].logprob, std::numeric_limits<float>::lowest());
+        }
+      }
+    }
+  }
+  EXPECT_GT(n_from_draft, 0);
+}
+
+// ---- Trouble. ----
+
+TEST(Scheduler, AListenerThatThrowsEndsItsOwnRequestOnly) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(2));
+  const auto prompts = task_prompts(2);
+  auto bad = std::make_shared<Recorder>();
+  bad->hook = [n = 0](const scheduler::TokenEvent&) mutable -> bool {
+    if (++n == 4) throw std::runtime_error("the listener is tired");
+    return true;
+  };
+  auto good = std::make_shared<Recorder>();
+  submitted(service, request_for(prompts[0], kTokens, bad));
+  submitted(service, request_for(prompts[1], kTokens, good));
+  const Finish finish = bad->wait();
+  EXPECT_EQ(finish.reason, FinishReason::Error);
+  EXPECT_EQ(finish.error, "the listener is tired");
+  good->wait();
+  EXPECT_EQ(good->ids(), text_alone(prompts[1], kTokens));
+  EXPECT_EQ(answer(service, prompts[0], kTokens)->ids(), text_alone(prompts[0], kTokens));
+}
+
+TEST(Scheduler, CancelsAtRandomMomentsHarmNobodyElse) {
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(4);
+  options.n_batch = 8;  // prompts take several passes, so that cancels fall into them
+  Scheduler service(engine, options);
+  const auto prompts = task_prompts(4);
+  std::vector<std::vector<TokenId>> expected;
+  for (const auto& prompt : prompts) expected.push_back(text_alone(prompt, kTokens));
+  std::atomic<bool> over{false};
+  std::thread disturber([&] {
+    std::mt19937 random(11);
+    std::vector<std::shared_ptr<Recorder>> doomed;
+    while (!over) {
+      doomed.push_back(std::make_shared<Recorder>());
+      std::vector<TokenId> prompt(5 + random() % 60);
+      for (TokenId& id : prompt) id = static_cast<TokenId>(300 + random() % 1000);
+      Request request = request_for(prompt, 50, doomed.back());
+      request.client = "disturber";
+      const RequestId id = submitted(service, std::move(request));
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 20000));
+      service.cancel(id);
+      service.cancel(id + 1000000);
+    }
+    for (const auto& recorder : doomed) {
+      recorder->wait();
+      EXPECT_EQ(recorder->n_finishes(), 1);
+    }
+  });
+  for (int round = 0; round < (kSanitized ? 2 : 12); ++round) {
+    std::vector<std::shared_ptr<Recorder>> recorders;
+    for (const auto& prompt : prompts) {
+      recorders.push_back(std::make_shared<Recorder>());
+      Request request = request_for(prompt, kTokens, recorders.back());
+      request.client = "steady";
+      request.cache_prompt = round % 2 == 0;
+      submitted(service, std::move(request));
+    }
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      recorders[i]->wait();
+      EXPECT_EQ(recorders[i]->ids(), expected[i]);
+    }
+  }
+  over = true;
+  disturber.join();
+  for (const auto& slot : service.slots()) EXPECT_FALSE(slot.is_processing);
+}
+
+TEST(Scheduler, WhatACancelledPromptReadIsKept) {
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(1);
+  options.n_batch = 16;
+  Scheduler service(engine, options);
+  std::vector<TokenId> prompt(900);
+  for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<TokenId>(300 + i % 700);
+  auto recorder = std::make_shared<Recorder>();
+  const RequestId id = submitted(service, request_for(prompt, 5, recorder));
+  recorder->wait_for_start();
+  while (service.slots()[0].n_prompt_processed < 100) std::this_thread::yield();
+  service.cancel(id);
+  const Finish finish = recorder->wait();
+  EXPECT_EQ(finish.reason, FinishReason::Cancelled);
+  EXPECT_LT(finish.n_past, 900);
+  const auto again = answer(service, prompt, 5);
+  EXPECT_EQ(again->n_cached(), finish.n_past);
+  EXPECT_EQ(again->ids(), text_alone(prompt, 5));
+}
+
+TEST(Scheduler, DrainFinishesWhatItCanAndCancelsTheRest) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(1));
+  auto quick = std::make_shared<Recorder>();
+  submitted(service, request_for({300, 301}, 2, quick));
+  EXPECT_TRUE(service.drain(std::chrono::steady_clock::now() + std::chrono::seconds(200)));
+  EXPECT_EQ(quick->n_finishes(), 1);
+  EXPECT_EQ(std::get<Refusal>(service.submit(request_for({300}, 1, quick))), Refusal::Stopping);
+  EXPECT_NE(act(service, {SlotAction::Kind::Erase, 0, ""}).error, "");
+
+  Scheduler other(engine, small_options(1));
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (int i = 0; i < 3; ++i) {
+    recorders.push_back(std::make_shared<Recorder>());
+    recorders.back()->hook = [](const scheduler::TokenEvent&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      return true;
+    };
+    submitted(other, request_for({300, 301}, 500, recorders.back()));
+  }
+  recorders[0]->wait_for_tokens(1);
+  EXPECT_FALSE(other.drain(std::chrono::steady_clock::now()));
+  for (const auto& recorder : recorders) {
+    EXPECT_EQ(recorder->wait().reason, FinishReason::Cancelled);
+    EXPECT_EQ(recorder->n_finishes(), 1);
+  }
+  EXPECT_EQ(recorders[2]->wait().slot, -1);
+}
+
+TEST(Scheduler, SleepsWhenIdleAndWakesForTheNextRequest) {
+  auto options = small_options(1);
+  options.sleep_idle_seconds = 0.05;
+  std::atomic<int> n_loads{0};
+  Scheduler service(
+      [&] {
+        ++n_loads;
+        return std::make_unique<engine::Engine>(
+            engine::EngineOptions{.model_path = testing::tiny_model("tiny-base-BF16.gguf"),
+                                  .n_threads = 1,
+                                  .backend = {},
+                                  .progress = {}});
+      },
+      options);
+  const auto prompt = task_prompts(1)[0];
+  const auto first = answer(service, prompt, 4);
+  for (int i = 0; i < 2000 && !service.is_sleeping(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(service.is_sleeping());
+  static_cast<void>(service.metrics());
+  EXPECT_EQ(service.slots().size(), 1U);
+  EXPECT_TRUE(service.is_sleeping());
+  EXPECT_EQ(answer(service, prompt, 4)->ids(), first->ids());
+  EXPECT_EQ(n_loads, 2);
+}
+
+TEST(Scheduler, LogsTheLinesPeopleSearchFor) {
+  engine::Engine& engine = shared_engine();
+  auto options = small_options(1);
+  std::mutex mutex;
+  std::string log;
+  options.log = [&](LogLevel level, std::string_view line) {
+    const std::lock_guard lock(mutex);
+    if (level == LogLevel::Info) log += std::string(line) + "\n";
+  };
+  {
+    Scheduler service(engine, options);
+    const auto prompt = task_prompts(1)[0];
+    answer(service, prompt, kTokens);
+    answer(service, prompt, kTokens);
+  }
+  for (const char* fragment :
+       {"prompt eval time = ", "| eval time = ", "total time = ", "draft acceptance = ",
+        "acc per pos = (", "restored context checkpoint"}) {
+    EXPECT_NE(log.find(fragment), std::string::npos) << fragment << "\n" << log;
+  }
+}
+
+}  // namespace
+}  // namespace foretoken
