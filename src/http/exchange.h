@@ -34,14 +34,14 @@ struct Request {
 struct Response {
   int status = 200;
   std::string content_type = "application/json; charset=utf-8";
-  Headers headers;
-  std::string body;
+  Headers headers{};
+  std::string body{};
 };
 
 struct StreamOptions {
   int status = 200;
   std::string content_type = "text/event-stream";
-  Headers headers;
+  Headers headers{};
   /// Sent after that many seconds without a record, so that proxies keep the connection; <= 0: off.
   double ping_seconds = 30.0;
   std::string ping = ":\n\n";

@@ -23,11 +23,11 @@ struct ServerOptions {
   std::vector<std::string> hosts{"127.0.0.1"};
   int port = 8080;  ///< 0: any free one
   bool reuse_port = false;
-  std::string prefix;                 ///< in front of every path
-  std::vector<std::string> api_keys;  ///< empty: open
-  CorsOptions cors;
-  std::string tls_key_file;  ///< both or none
-  std::string tls_certificate_file;
+  std::string prefix{};                 ///< in front of every path
+  std::vector<std::string> api_keys{};  ///< empty: open
+  CorsOptions cors{};
+  std::string tls_key_file{};  ///< both or none
+  std::string tls_certificate_file{};
   std::size_t max_body_bytes = std::size_t{512} << 20;
   std::size_t max_header_bytes = 64 << 10;
   std::chrono::seconds header_timeout{30};  ///< slow-loris: from first byte to end of headers
