@@ -32,14 +32,10 @@ bool SchemaConverter::add_plain(const Json& schema, Path path, int depth,
     return add_plain(merger_.merged_all_of(schema, path), path, depth + 1, options);
   }
   for (const char* key : {"oneOf", "anyOf"}) {
-    const Json* choices = find_member(schema, key);
-    if (choices == nullptr) continue;
-    if (!choices->is_array()) return false;
-    Json rest = schema;
-    rest.erase(key);
-    budget_.spend(choices->size(), path);
-    return std::ranges::all_of(*choices, [&](const Json& choice) {
-      return add_plain(merger_.merged(rest, choice, path), path, depth + 1, options);
+    if (!schema.contains(key)) continue;
+    const auto choices = merger_.alternatives(schema, key, path);
+    return std::ranges::all_of(choices, [&](const SchemaMerger::Alternative& choice) {
+      return add_plain(choice.schema, choice.path, depth + 1, options);
     });
   }
   if (const Json* value = find_member(schema, "const")) return add_plain_constant(*value, options);

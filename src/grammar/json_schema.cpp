@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
@@ -19,32 +18,6 @@ constexpr int kMaxDepth = 200;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& what) {
   throw RequestError(fmt::format("JSON schema, {}: {}", path, what));
-}
-
-/// Keywords that say something about values, so that a schema beside a choice matters.
-bool restricts(const Json& schema) {
-  static constexpr std::array kKeywords = {"$ref",
-                                           "allOf",
-                                           "type",
-                                           "properties",
-                                           "required",
-                                           "items",
-                                           "minItems",
-                                           "maxItems",
-                                           "minimum",
-                                           "maximum",
-                                           "exclusiveMinimum",
-                                           "exclusiveMaximum",
-                                           "minLength",
-                                           "enum",
-                                           "maxLength",
-                                           "pattern",
-                                           "format",
-                                           "additionalProperties",
-                                           "const",
-                                           "anyOf",
-                                           "prefixItems"};
-  return std::ranges::any_of(kKeywords, [&](const char* key) { return schema.contains(key); });
 }
 
 std::uint32_t count_of(const Json& schema, const char* key, std::uint32_t otherwise,
@@ -144,18 +117,9 @@ ExprId SchemaConverter::convert_reference(const Json& reference, Path path) {
 }
 
 ExprId SchemaConverter::convert_choice(const Json& schema, const char* key, Path path) {
-  const Json& choices = schema[key];
-  const std::string choices_path = path + "/" + key;
-  if (!choices.is_array() || choices.empty()) refuse(choices_path, "expected a list of schemas");
-  Json rest = schema;
-  rest.erase(key);
-  budget_.spend(1, path);
-  const bool merge = restricts(rest);
   std::vector<ExprId> options;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    const std::string here = fmt::format("{}/{}", choices_path, i);
-    options.push_back(merge ? json_value(merger_.merged(rest, choices[i], here), here)
-                            : json_value(choices[i], here));
+  for (const auto& [choice, choice_path] : merger_.alternatives(schema, key, path)) {
+    options.push_back(json_value(choice, choice_path));
   }
   return rules_.choice(std::move(options));
 }

@@ -62,7 +62,7 @@ StateId Matcher::advance(StateId state, std::string_view bytes) {
   return state;
 }
 
-StateId Matcher::advance_token(StateId state, TokenId token, bool ends) {
+StateId Matcher::advance_token(StateId state, TokenId token, bool only_by_name) {
   if (!states_[state].wants_token) return kDead;
   std::vector<NodeId> nodes;
   bool complete = false;
@@ -71,7 +71,7 @@ StateId Matcher::advance_token(StateId state, TokenId token, bool ends) {
     const Node from = nodes_[at];
     const Instruction& instruction = program_.code[from.pc];
     const bool matches = (instruction.op == Op::Token && instruction.arg == id) ||
-                         (instruction.op == Op::NotToken && instruction.arg != id && !ends);
+                         (instruction.op == Op::NotToken && instruction.arg != id && !only_by_name);
     if (matches) follow(node(from.pc + 1, from.parent), nodes, complete);
   }
   return intern(std::move(nodes), complete);

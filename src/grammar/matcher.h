@@ -52,8 +52,9 @@ class Matcher {
     return explore(state, byte);
   }
   StateId advance(StateId state, std::string_view bytes);
-  /// Behind a token that the grammar names as a token. `ends`: it is an end of generation.
-  StateId advance_token(StateId state, TokenId token, bool ends);
+  /// Behind a token as a token, whatever its text. `only_by_name`: "any other token than ..." does
+  /// not mean this one (ends of generation, padding).
+  StateId advance_token(StateId state, TokenId token, bool only_by_name);
   /// What either state allows.
   StateId join(StateId a, StateId b);
 

@@ -72,8 +72,34 @@ const Json* step_into(const Json& at, const std::string& key) {
   return index < at.size() ? &at[index] : nullptr;
 }
 
+/// Keywords that say something about values, so that a schema beside a choice matters.
+bool restricts(const Json& schema) {
+  static constexpr std::array kKeywords = {"$ref",
+                                           "allOf",
+                                           "type",
+                                           "properties",
+                                           "required",
+                                           "items",
+                                           "minItems",
+                                           "maxItems",
+                                           "minimum",
+                                           "maximum",
+                                           "exclusiveMinimum",
+                                           "exclusiveMaximum",
+                                           "minLength",
+                                           "enum",
+                                           "maxLength",
+                                           "pattern",
+                                           "format",
+                                           "additionalProperties",
+                                           "const",
+                                           "anyOf",
+                                           "prefixItems"};
+  return std::ranges::any_of(kKeywords, [&](const char* key) { return schema.contains(key); });
+}
+
 [[noreturn]] void refuse_contradiction(const std::string& key, const std::string& path) {
-  throw RequestError(fmt::format(
+  throw SchemaContradiction(fmt::format(
       "JSON schema, {}: the parts of allOf contradict each other in \"{}\"", path, key));
 }
 
@@ -260,6 +286,33 @@ Json SchemaMerger::merged_all_of(const Json& schema, const std::string& path) {
     result = merged(result, parts[i], fmt::format("{}/allOf/{}", path, i));
   }
   return result;
+}
+
+std::vector<SchemaMerger::Alternative> SchemaMerger::alternatives(const Json& schema,
+                                                                  const char* key,
+                                                                  const std::string& path) {
+  const Json& choices = schema[key];
+  if (!choices.is_array() || choices.empty()) {
+    throw RequestError(fmt::format("JSON schema, {}/{}: expected a list of schemas", path, key));
+  }
+  Json rest = schema;
+  rest.erase(key);
+  budget_.spend(size_of(schema), path);
+  const bool merge = restricts(rest);
+  std::vector<Alternative> alternatives;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const std::string here = fmt::format("{}/{}/{}", path, key, i);
+    try {
+      Json choice = merge ? merged(rest, choices[i], here) : choices[i];
+      while (choice.is_object() && choice.contains("allOf") && !choice.contains("$ref")) {
+        choice = merged_all_of(choice, here);
+      }
+      alternatives.push_back({std::move(choice), here});
+    } catch (const SchemaContradiction&) {
+      if (alternatives.empty() && i + 1 == choices.size()) throw;
+    }
+  }
+  return alternatives;
 }
 
 }  // namespace foretoken::grammar

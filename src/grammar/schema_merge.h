@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
+
+#include "base/error.h"
 
 namespace foretoken::grammar {
 
@@ -25,6 +28,12 @@ class SchemaBudget {
 /// Throws RequestError unless the schema is small and shallow enough to work with.
 void check_schema_size(const Json& schema, const std::string& path);
 
+/// Two schemas that have no value in common.
+class SchemaContradiction : public RequestError {
+ public:
+  using RequestError::RequestError;
+};
+
 /// Schemas of one document.
 class SchemaMerger {
  public:
@@ -35,11 +44,20 @@ class SchemaMerger {
   /// `path`, for remote ones and where there is nothing.
   const Json& resolve(const Json& reference, const std::string& path) const;
 
-  /// A schema for what both describe. Where both contradict each other: RequestError.
+  /// A schema for what both describe. Throws SchemaContradiction.
   Json merged(const Json& a, const Json& b, const std::string& path, int depth = 0);
 
   /// `schema` without its allOf, merged into one. Needs that key.
   Json merged_all_of(const Json& schema, const std::string& path);
+
+  struct Alternative {
+    Json schema;
+    std::string path;
+  };
+  /// The alternatives under `key` (anyOf, oneOf), each together with what stands beside them. Those
+  /// that contradict it are left out; throws when that leaves none.
+  std::vector<Alternative> alternatives(const Json& schema, const char* key,
+                                        const std::string& path);
 
  private:
   Json without_reference(const Json& schema, const std::string& path, int depth);

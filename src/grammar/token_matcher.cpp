@@ -19,7 +19,7 @@ StateId TokenMatcher::accept(StateId state, TokenId token) {
   const std::string_view text = trie_->text(token);
   const StateId by_text = text.empty() ? Matcher::kDead : matcher_.advance(state, text);
   if (!matcher_.wants_token(state)) return by_text;
-  return matcher_.join(by_text, matcher_.advance_token(state, token, trie_->ends(token)));
+  return matcher_.join(by_text, matcher_.advance_token(state, token, !trie_->usable().test(token)));
 }
 
 const TokenSet& TokenMatcher::allowed(StateId state) {
