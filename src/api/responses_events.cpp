@@ -43,7 +43,7 @@ Json call_item(const std::string& name, const std::string& call_id, const char* 
 }
 
 Json reasoning_text(const std::string& text) {
-  return Json::array({{{"type", "reasoning_text"}, {"text", text}}});
+  return {{"type", "reasoning_text"}, {"text", text}};
 }
 
 Json usage(const ChatUsage& usage) {
@@ -167,6 +167,7 @@ void ResponsesWriter::append_reasoning(DialectEvents& events, const std::string&
   if (text.empty()) return;
   if (open_ != Item::Reasoning) {
     begin_item(events, Item::Reasoning, reasoning_item("rs_" + make_id_(), kInProgress));
+    emit_in_item(events, "response.content_part.added", {{"part", reasoning_text("")}});
   }
   text_ += text;
   emit_in_item(events, "response.reasoning_text.delta", {{"delta", text}});
@@ -203,7 +204,8 @@ void ResponsesWriter::end_item(DialectEvents& events, const char* status) {
       return;
     case Item::Reasoning:
       emit_in_item(events, "response.reasoning_text.done", {{"text", text_}});
-      item_["content"] = reasoning_text(text_);
+      emit_in_item(events, "response.content_part.done", {{"part", reasoning_text(text_)}});
+      item_["content"] = Json::array({reasoning_text(text_)});
       break;
     case Item::Message:
       emit_in_item(events, "response.output_text.done",
@@ -256,7 +258,7 @@ Json ResponsesWriter::whole(const ChatFinish& finish) {
   if (!reply.reasoning.empty()) {
     const bool last = reply.content.empty() && reply.calls.empty();
     Json item = reasoning_item("rs_" + make_id_(), cut && last ? kIncomplete : kCompleted);
-    item["content"] = reasoning_text(reply.reasoning);
+    item["content"] = Json::array({reasoning_text(reply.reasoning)});
     output_.push_back(std::move(item));
   }
   if (!reply.content.empty()) {

@@ -113,8 +113,13 @@ TEST(ResponsesWriter, EndsEachItemBeforeTheNextBegins) {
       lines(stream(writer(), reply)),
       (Lines{
           R"(output_item.added {"output_index":0,"item":)" + thoughts(1, "", "in_progress") + "}",
+          "content_part.added " +
+              in_item("rs_1", 0, R"("content_index":0,"part":{"type":"reasoning_text","text":""})"),
           "reasoning_text.delta " + in_item("rs_1", 0, R"("content_index":0,"delta":"hm")"),
           "reasoning_text.done " + in_item("rs_1", 0, R"("content_index":0,"text":"hm")"),
+          "content_part.done " +
+              in_item("rs_1", 0,
+                      R"("content_index":0,"part":{"type":"reasoning_text","text":"hm"})"),
           R"(output_item.done {"output_index":0,"item":)" + rs + "}",
           R"(output_item.added {"output_index":1,"item":)" + message(2, "", "in_progress") + "}",
           "content_part.added " +
