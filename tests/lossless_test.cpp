@@ -176,7 +176,8 @@ TEST(Lossless, TextUpToTheEdgeOfTheContextIsTheSame) {
 std::map<std::vector<TokenId>, int> sampled_pairs(Engine& engine,
                                                   const std::vector<TokenId>& prompt,
                                                   float temperature, int depth, int n_runs,
-                                                  std::uint32_t first_seed) {
+                                                  std::uint32_t first_seed,
+                                                  engine::DraftRule rule) {
   engine::SessionOptions session_options;
   session_options.n_context = 512;
   Session session(engine, session_options);
@@ -193,6 +194,7 @@ std::map<std::vector<TokenId>, int> sampled_pairs(Engine& engine,
         depth == 0 ? SpeculationOptions::Type::None : SpeculationOptions::Type::DraftMtp;
     speculation.limits.n_max = depth;
     speculation.adaptive = false;
+    speculation.rule = rule;
     Generator generator(session, sampling, speculation);
     generator.observe_prompt();
     ++counts[generator.generate({.max_tokens = 3, .ignore_end = true}).tokens];
@@ -238,9 +240,15 @@ TEST(Lossless, SampledTextHasTheSameLaw) {
   for (const float temperature : {0.6F, 1.0F}) {
     // Noise: many continuations are likely, and drafts are sometimes right.
     const auto& prompt = all.back();
-    const auto plain = sampled_pairs(*engine, prompt, temperature, 0, kRuns, 1000);
-    const auto drafted = sampled_pairs(*engine, prompt, temperature, 2, kRuns, 900000);
+    using engine::DraftRule;
+    const auto plain =
+        sampled_pairs(*engine, prompt, temperature, 0, kRuns, 1000, DraftRule::Compare);
+    const auto drafted =
+        sampled_pairs(*engine, prompt, temperature, 2, kRuns, 900000, DraftRule::Rejection);
     expect_same_law(plain, drafted, kRuns);
+    // Compared drafts give each seed its own text back, not only the law.
+    EXPECT_EQ(sampled_pairs(*engine, prompt, temperature, 2, kRuns, 1000, DraftRule::Compare),
+              plain);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/state_identity.h"
 
 namespace foretoken::scheduler {
 namespace {
@@ -51,15 +52,7 @@ LoadedModel::LoadedModel(engine::Engine& engine, const SchedulerOptions& options
 }
 
 cache::StateIdentity LoadedModel::identity() const {
-  const model::qwen35::Config& config = engine_.config();
-  cache::StateIdentity out;
-  out.model_fingerprint = engine_.fingerprint();
-  out.kv = pools_.kv->shape();
-  if (pools_.mtp_kv) out.mtp_kv = pools_.mtp_kv->shape();
-  out.delta = config.delta;
-  out.n_recurrent_layers = config.n_recurrent_layers();
-  out.d_model = config.d_model;
-  return out;
+  return engine::state_identity(engine_, pools_);
 }
 
 }  // namespace foretoken::scheduler

@@ -47,7 +47,7 @@ SlotActionResult act(Scheduler& service, SlotAction action) {
 
 // ---- The text. ----
 
-TEST(Scheduler, TextIsTheEnginesAloneAndInABatchWithAndWithoutDrafts) {
+TEST(Scheduling, TextIsTheEnginesAloneAndInABatchWithAndWithoutDrafts) {
   engine::Engine& engine = shared_engine();
   const auto prompts = task_prompts(kPrompts);
   for (const int n_slots : {1, 4}) {
@@ -73,7 +73,7 @@ TEST(Scheduler, TextIsTheEnginesAloneAndInABatchWithAndWithoutDrafts) {
   }
 }
 
-TEST(Scheduler, DepthOfDraftsChangesNothing) {
+TEST(Scheduling, DepthOfDraftsChangesNothing) {
   engine::Engine& engine = shared_engine();
   const auto prompts = task_prompts(kSanitized ? 2 : 5);
   auto options = small_options(2);
@@ -93,7 +93,7 @@ TEST(Scheduler, DepthOfDraftsChangesNothing) {
   }
 }
 
-TEST(Scheduler, ASeedGivesOneTextWhateverIsDraftedAndWhoeverElseIsServed) {
+TEST(Scheduling, ASeedGivesOneTextWhateverIsDraftedAndWhoeverElseIsServed) {
   engine::Engine& engine = shared_engine();
   const std::vector<TokenId> noise = {900, 301, 1200, 450, 777, 1500};  // many ways to go on
   Scheduler alone(engine, small_options(1));
@@ -130,7 +130,7 @@ TEST(Scheduler, ASeedGivesOneTextWhateverIsDraftedAndWhoeverElseIsServed) {
 
 // ---- The prefix cache. ----
 
-TEST(Scheduler, ARepeatedPromptIsReadFromTheCacheButForItsLastToken) {
+TEST(Scheduling, ARepeatedPromptIsReadFromTheCacheButForItsLastToken) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(2));
   const auto prompt = task_prompts(2)[1];
@@ -148,7 +148,7 @@ TEST(Scheduler, ARepeatedPromptIsReadFromTheCacheButForItsLastToken) {
   EXPECT_EQ(recorder->ids(), first->ids());
 }
 
-TEST(Scheduler, CuttingATranscriptAtAnyTurnReadsOnlyThatTurn) {
+TEST(Scheduling, CuttingATranscriptAtAnyTurnReadsOnlyThatTurn) {
   // Twenty turns of made-up text; each prompt is the transcript so far.
   engine::Engine& engine = shared_engine();
   auto options = small_options(2);
@@ -181,7 +181,7 @@ TEST(Scheduler, CuttingATranscriptAtAnyTurnReadsOnlyThatTurn) {
   }
 }
 
-TEST(Scheduler, AReplyIsThereForTheNextTurn) {
+TEST(Scheduling, AReplyIsThereForTheNextTurn) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(1));
   auto prompt = task_prompts(1)[0];
@@ -194,7 +194,7 @@ TEST(Scheduler, AReplyIsThereForTheNextTurn) {
   EXPECT_EQ(next->ids(), text_alone(prompt, 8));
 }
 
-TEST(Scheduler, SiblingsThatWaitForOneReadNothingAgain) {
+TEST(Scheduling, SiblingsThatWaitForOneReadNothingAgain) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(4));
   const auto prompt = task_prompts(3)[2];
@@ -219,7 +219,7 @@ TEST(Scheduler, SiblingsThatWaitForOneReadNothingAgain) {
 
 // ---- Slots. ----
 
-TEST(Scheduler, SlotFilesCarryASequenceIntoAnotherScheduler) {
+TEST(Scheduling, SlotFilesCarryASequenceIntoAnotherScheduler) {
   engine::Engine& engine = shared_engine();
   const std::string path = ::testing::TempDir() + "scheduler_slot.bin";
   auto prompt = task_prompts(3)[1];
@@ -267,7 +267,7 @@ TEST(Scheduler, SlotFilesCarryASequenceIntoAnotherScheduler) {
   std::filesystem::remove(path);
 }
 
-TEST(Scheduler, TheStateDirectorySurvivesARestartAndADamagedFileIsIgnored) {
+TEST(Scheduling, TheStateDirectorySurvivesARestartAndADamagedFileIsIgnored) {
   engine::Engine& engine = shared_engine();
   const auto folder = std::filesystem::path(::testing::TempDir()) / "scheduler_state";
   std::filesystem::remove_all(folder);
@@ -298,7 +298,7 @@ TEST(Scheduler, TheStateDirectorySurvivesARestartAndADamagedFileIsIgnored) {
 
 // ---- Order and bounds. ----
 
-TEST(Scheduler, ClientsTakeTurnsAndTheQueueHasABound) {
+TEST(Scheduling, ClientsTakeTurnsAndTheQueueHasABound) {
   engine::Engine& engine = shared_engine();
   auto options = small_options(1);
   options.max_queue = 6;
@@ -340,7 +340,7 @@ TEST(Scheduler, ClientsTakeTurnsAndTheQueueHasABound) {
   EXPECT_EQ(unheard->n_finishes(), 0);
 }
 
-TEST(Scheduler, RefusesRequestsOutOfRange) {
+TEST(Scheduling, RefusesRequestsOutOfRange) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(1));
   const auto refusal = [&](const std::function<void(Request&)>& change) -> std::string {
@@ -371,7 +371,7 @@ TEST(Scheduler, RefusesRequestsOutOfRange) {
 
 // ---- Ends. ----
 
-TEST(Scheduler, EndsForTheReasonThatCameFirst) {
+TEST(Scheduling, EndsForTheReasonThatCameFirst) {
   engine::Engine& engine = shared_engine();
   auto options = small_options(1);
   const auto prompt = task_prompts(2)[1];
@@ -401,7 +401,7 @@ TEST(Scheduler, EndsForTheReasonThatCameFirst) {
   EXPECT_EQ(recorder->ids().size(), 5U);
 }
 
-TEST(Scheduler, AStopInsideAnAcceptedRunKeepsNothingBehindIt) {
+TEST(Scheduling, AStopInsideAnAcceptedRunKeepsNothingBehindIt) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(1));
   const auto prompt = task_prompts(1)[0];
@@ -432,7 +432,7 @@ TEST(Scheduler, AStopInsideAnAcceptedRunKeepsNothingBehindIt) {
   EXPECT_GT(n_inside, 0);
 }
 
-TEST(Scheduler, TimingsCountAtTheVeryToken) {
+TEST(Scheduling, TimingsCountAtTheVeryToken) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(1));
   int n_drafted = 0;
@@ -465,7 +465,7 @@ TEST(Scheduler, TimingsCountAtTheVeryToken) {
   EXPECT_EQ(service.metrics().recent_ttft_seconds.size(), 0U);
 }
 
-TEST(Scheduler, ProgressRisesFromTheCachedToTheTotal) {
+TEST(Scheduling, ProgressRisesFromTheCachedToTheTotal) {
   engine::Engine& engine = shared_engine();
   auto options = small_options(1);
   options.n_batch = 16;
@@ -487,7 +487,7 @@ TEST(Scheduler, ProgressRisesFromTheCachedToTheTotal) {
   }
 }
 
-TEST(Scheduler, LogProbabilitiesAreTrueForAcceptedDraftsToo) {
+TEST(Scheduling, LogProbabilitiesAreTrueForAcceptedDraftsToo) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(2));
   int n_from_draft = 0;
@@ -527,7 +527,7 @@ TEST(Scheduler, LogProbabilitiesAreTrueForAcceptedDraftsToo) {
 
 // ---- Trouble. ----
 
-TEST(Scheduler, AListenerThatThrowsEndsItsOwnRequestOnly) {
+TEST(Scheduling, AListenerThatThrowsEndsItsOwnRequestOnly) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(2));
   const auto prompts = task_prompts(2);
@@ -547,7 +547,7 @@ TEST(Scheduler, AListenerThatThrowsEndsItsOwnRequestOnly) {
   EXPECT_EQ(answer(service, prompts[0], kTokens)->ids(), text_alone(prompts[0], kTokens));
 }
 
-TEST(Scheduler, CancelsAtRandomMomentsHarmNobodyElse) {
+TEST(Scheduling, CancelsAtRandomMomentsHarmNobodyElse) {
   engine::Engine& engine = shared_engine();
   auto options = small_options(4);
   options.n_batch = 8;  // prompts take several passes, so that cancels fall into them
@@ -594,7 +594,7 @@ TEST(Scheduler, CancelsAtRandomMomentsHarmNobodyElse) {
   for (const auto& slot : service.slots()) EXPECT_FALSE(slot.is_processing);
 }
 
-TEST(Scheduler, WhatACancelledPromptReadIsKept) {
+TEST(Scheduling, WhatACancelledPromptReadIsKept) {
   engine::Engine& engine = shared_engine();
   auto options = small_options(1);
   options.n_batch = 16;
@@ -614,7 +614,7 @@ TEST(Scheduler, WhatACancelledPromptReadIsKept) {
   EXPECT_EQ(again->ids(), text_alone(prompt, 5));
 }
 
-TEST(Scheduler, DrainFinishesWhatItCanAndCancelsTheRest) {
+TEST(Scheduling, DrainFinishesWhatItCanAndCancelsTheRest) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(1));
   auto quick = std::make_shared<Recorder>();
@@ -643,7 +643,7 @@ TEST(Scheduler, DrainFinishesWhatItCanAndCancelsTheRest) {
   EXPECT_EQ(recorders[2]->wait().slot, -1);
 }
 
-TEST(Scheduler, SleepsWhenIdleAndWakesForTheNextRequest) {
+TEST(Scheduling, SleepsWhenIdleAndWakesForTheNextRequest) {
   auto options = small_options(1);
   options.sleep_idle_seconds = 0.05;
   std::atomic<int> n_loads{0};
@@ -670,7 +670,7 @@ TEST(Scheduler, SleepsWhenIdleAndWakesForTheNextRequest) {
   EXPECT_EQ(n_loads, 2);
 }
 
-TEST(Scheduler, LogsTheLinesPeopleSearchFor) {
+TEST(Scheduling, LogsTheLinesPeopleSearchFor) {
   engine::Engine& engine = shared_engine();
   auto options = small_options(1);
   std::mutex mutex;
