@@ -1,6 +1,7 @@
 // The tree finds, the ledger counts pages, the order says who goes first. An entry's priority is
-// recomputed where one of its three parts changes: its clock (used), its bytes (a page became or
-// stopped being its own), its distance (the next shallower checkpoint came or went).
+// computed anew where one of its parts changes: its clock (used), its bytes (a page became or
+// stopped being its own), its distance (the next shallower checkpoint came or went), its being a
+// tip (a deeper one came or went).
 #include "cache/prefix_cache.h"
 
 #include <algorithm>
@@ -19,13 +20,19 @@ namespace {
 // such ones come in floods, and say little about how fast those age that are.
 constexpr double kUnusedAging = 1.0 / 64.0;
 
+// What the tip of a conversation counts more than a point further up: conversations go on far more
+// often than they are taken back. Only of paths that were asked for before, since a side request
+// has a tip too. Measured: docs/prefix-cache.md, "What goes first".
+constexpr double kTipWeight = 8.0;
+
 struct Entry : PageHolder {
   CheckpointPtr checkpoint;
   TokenNode<Entry>* node = nullptr;
   std::size_t own_bytes = 0;
   std::uint64_t age = 0;     // order of insertion; unique
   double clock = 0.0;        // when it was last used
-  bool was_used = false;     // since it was inserted
+  bool was_used = false;     // found since it was inserted
+  bool continues = false;    // when it was inserted, one above it had been used
   std::size_t distance = 0;  // tokens to the next shallower checkpoint of the path
   double priority = 0.0;     // as it stands in the order
 };
@@ -77,35 +84,40 @@ struct PrefixCache::Tree {
 
   // ---- Priorities. ----
 
-  void rank(Entry& entry) {
+  static double priority_of(const Entry& entry) {
     const std::size_t freed = std::max<std::size_t>(entry.own_bytes + entry.exclusive_bytes, 1);
-    entry.priority = entry.clock + static_cast<double>(entry.distance) / static_cast<double>(freed);
-    order.insert(&entry);
+    const double value = static_cast<double>(entry.distance) / static_cast<double>(freed);
+    const bool is_tip = entry.node->children.empty() && (entry.was_used || entry.continues);
+    return entry.clock + (is_tip ? kTipWeight : 1.0) * value;
   }
 
-  // `change` must not throw: it may alter what the entry's priority depends on.
-  template <class Change>
-  void rerank(Entry& entry, const Change& change) {
-    order.erase(&entry);
-    change();
-    rank(entry);
+  // To be called when what an entry's priority depends on has changed.
+  void rerank(Entry& entry) {
+    auto place = order.extract(&entry);  // found by the old priority; no memory is asked for
+    entry.priority = priority_of(entry);
+    order.insert(std::move(place));
   }
 
   void rerank_changed() {
     for (PageHolder* const holder : pages.take_changed()) {
-      rerank(static_cast<Entry&>(*holder), [] {});
+      rerank(static_cast<Entry&>(*holder));
     }
   }
 
   void set_distances_below(Entry& entry, std::size_t depth) {
     Nodes::nearest_below(*entry.node, [&](TokenNode<Entry>& below) {
-      rerank(*below.value, [&] { below.value->distance = below.depth - depth; });
+      below.value->distance = below.depth - depth;
+      rerank(*below.value);
     });
   }
 
-  static std::size_t depth_above(const Entry& entry) {
+  static Entry* entry_above(const Entry& entry) {
     const TokenNode<Entry>* const above = Nodes::nearest_above(*entry.node);
-    return above == nullptr ? 0 : above->depth;
+    return above == nullptr ? nullptr : above->value.get();
+  }
+
+  static std::size_t depth_of(const Entry* entry) {
+    return entry == nullptr ? 0 : entry->node->depth;
   }
 
   // ---- Coming and going. ----
@@ -118,15 +130,19 @@ struct PrefixCache::Tree {
     entry.own_bytes = checkpoint->own_bytes();
     entry.age = next_age++;
     entry.clock = clock;
-    entry.distance = node.depth - depth_above(entry);
+    Entry* const above = entry_above(entry);
+    entry.distance = node.depth - depth_of(above);
+    entry.continues = above != nullptr && (above->was_used || above->continues);
     own_bytes += entry.own_bytes;
     pages.hold(entry, checkpoint->kv, checkpoint->kv_shape.page_bytes());
     pages.hold(entry, checkpoint->mtp_kv, checkpoint->mtp_shape.page_bytes());
     entry.checkpoint = std::move(checkpoint);
-    rank(entry);
+    entry.priority = priority_of(entry);
+    order.insert(&entry);
     by_age.emplace(entry.age, &entry);
     rerank_changed();
     set_distances_below(entry, node.depth);
+    if (above != nullptr) rerank(*above);  // no tip any longer
     return entry;
   }
 
@@ -139,9 +155,11 @@ struct PrefixCache::Tree {
     pages.release(entry, c.mtp_kv, c.mtp_shape.page_bytes());
     own_bytes -= entry.own_bytes;
     rerank_changed();
-    set_distances_below(entry, depth_above(entry));
+    Entry* const above = entry_above(entry);
+    set_distances_below(entry, depth_of(above));
     node.value.reset();
     nodes.prune(node);
+    if (above != nullptr) rerank(*above);  // perhaps a tip again
   }
 
   // Makes room by dropping what is least valuable, but neither `keep` nor the newest.
@@ -197,13 +215,11 @@ CheckpointPtr PrefixCache::find(std::span<const TokenId> prompt, std::size_t max
     return nullptr;
   }
   ++tree.hits;
-  for (Entry* const entry : on_path) {
-    tree.rerank(*entry, [&] {
-      entry->clock = tree.clock;
-      entry->was_used = true;
-    });
-  }
-  return on_path.back()->checkpoint;
+  Entry& best = *on_path.back();
+  best.clock = tree.clock;
+  best.was_used = true;
+  tree.rerank(best);
+  return best.checkpoint;
 }
 
 std::size_t PrefixCache::common_prefix(std::span<const TokenId> prompt) const {

@@ -3,11 +3,11 @@
 //
 // Bounded in bytes. What goes first is what is cheapest to do again for the memory it holds: the
 // value of a checkpoint is (tokens to process again without it, down to the next shallower one of
-// its path) / (bytes freed by dropping it), aged by a clock that rises with every eviction
-// (GreedyDual-Size, Cao and Irani 1997), so nothing stays for ever. What was never asked for again
-// moves the clock less when it goes, so that side requests, however many, age each other and not
-// the conversation they come between.
-// Source: docs/prefix-cache.md; Marconi (MLSys 2025) for the value of a state by recompute.
+// its path) / (bytes freed by dropping it), more at the tip of a conversation that goes on, and
+// aged by a clock that rises with every eviction (GreedyDual-Size, Cao and Irani 1997), so nothing
+// stays for ever. What was never asked for again moves the clock less when it goes, so that side
+// requests, however many, age each other and not the conversation they come between. Source:
+// docs/prefix-cache.md; Marconi (MLSys 2025) for the value of a state by recompute.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,6 @@
 
 #include "base/token.h"
 #include "cache/checkpoint.h"
-#include "cache/checkpoint_plan.h"
 
 namespace foretoken::cache {
 
@@ -51,7 +50,7 @@ class PrefixCache {
   bool insert(CheckpointPtr checkpoint);
 
   /// The deepest checkpoint with at most `max_tokens` tokens that `prompt` starts with, or null.
-  /// Marks it as used, and those above it on its path.
+  /// Marks it as used.
   CheckpointPtr find(std::span<const TokenId> prompt, std::size_t max_tokens);
 
   /// Length of the longest common prefix with any checkpoint's tokens: with the length of what

@@ -84,7 +84,14 @@ class Model {
   bool insert(const CheckpointPtr& c) {
     if (options_.min_checkpoints < 1 && bytes_of(*c) > options_.max_bytes) return false;
     std::erase_if(items_, [&](const Item& item) { return item.c->tokens == c->tokens; });
-    items_.push_back({c, clock_, false});
+    items_.push_back({c, clock_, false, false});
+    const Item* above = nullptr;
+    for (const Item& item : items_) {
+      const std::size_t n = item.c->tokens.size();
+      if (n >= c->tokens.size() || !starts_with(c->tokens, item.c->tokens)) continue;
+      if (above == nullptr || n > above->c->tokens.size()) above = &item;
+    }
+    items_.back().continues = above != nullptr && (above->was_used || above->continues);
     while (bytes() > options_.max_bytes) {
       const std::size_t victim = least_valuable();
       if (victim == items_.size()) break;
@@ -104,13 +111,9 @@ class Model {
       if (best == nullptr || n > best->c->tokens.size()) best = &item;
     }
     if (best == nullptr) return nullptr;
-    const CheckpointPtr found = best->c;
-    for (Item& item : items_) {
-      if (!starts_with(found->tokens, item.c->tokens)) continue;
-      item.clock = clock_;
-      item.was_used = true;
-    }
-    return found;
+    best->clock = clock_;
+    best->was_used = true;
+    return best->c;
   }
 
   std::size_t common_prefix(const Tokens& prompt) const {
@@ -174,6 +177,7 @@ class Model {
     CheckpointPtr c;
     double clock = 0.0;
     bool was_used = false;
+    bool continues = false;
   };
 
   std::vector<double> priorities() const {
@@ -186,15 +190,18 @@ class Model {
     for (const Item& item : items_) {
       const Checkpoint& c = *item.c;
       std::size_t above = 0;
+      bool is_tip = item.was_used || item.continues;
       for (const Item& other : items_) {
         const std::size_t n = other.c->tokens.size();
         if (n > above && n < c.tokens.size() && starts_with(c.tokens, other.c->tokens)) above = n;
+        if (n > c.tokens.size() && starts_with(other.c->tokens, c.tokens)) is_tip = false;
       }
       std::size_t freed = c.own_bytes();
       for (const auto& page : c.kv) freed += holders[page.get()] == 1 ? kPageBytes : 0;
       for (const auto& page : c.mtp_kv) freed += holders[page.get()] == 1 ? kMtpPageBytes : 0;
-      out.push_back(item.clock +
-                    static_cast<double>(c.tokens.size() - above) / static_cast<double>(freed));
+      const double value =
+          static_cast<double>(c.tokens.size() - above) / static_cast<double>(freed);
+      out.push_back(item.clock + (is_tip ? 8.0 : 1.0) * value);
     }
     return out;
   }
@@ -443,9 +450,12 @@ TEST(PrefixCache, SideRequestsLeaveALongConversation) {
   std::size_t bytes = bytes_of(*turns.back());
   for (const CheckpointPtr& turn : turns) bytes += turn->own_bytes();
   PrefixCache cache(options(bytes + 5 * bytes_of(*conversation(0, 1, 100).back())));
-  for (const CheckpointPtr& turn : turns) cache.insert(turn);
+  for (const CheckpointPtr& turn : turns) {
+    cache.find(turn->tokens, turn->tokens.size() - 1);
+    cache.insert(turn);
+  }
   const Tokens next = numbers(0, 20 * 300 + 50);
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 100; ++i) {
     // A title, a tag list, a check: short, new every time, and between them the conversation waits.
     ASSERT_TRUE(cache.insert(conversation(100'000 + 1000 * i, 1, 100).back()));
   }
