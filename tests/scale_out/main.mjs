@@ -154,7 +154,11 @@ async function main() {
   console.log(`ok: one replica stopped under load; ${N_ANSWERS} requests, none lost, no stream cut`);
 }
 
-main().then(() => 0, (error) => { console.error(error); return 1; }).then((status) => {
+main().then(() => 0, (error) => {
+  console.error(error);
+  for (const child of children) if (/haproxy/.test(child.spawnfile)) console.error(child.log);
+  return 1;
+}).then((status) => {
   for (const child of children) if (child.exitCode === null) child.kill('SIGKILL');
   process.exit(status);
 });
