@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/field_reader.h"
 #include "api/request_body.h"
 
@@ -52,6 +54,14 @@ bool boolean_or(const FieldAt& object, const char* key, bool fallback) {
   if (field->is_null()) return fallback;
   if (!field->is_boolean()) refuse_type(field, "true or false");
   return field->get<bool>();
+}
+
+Json copy_without(const Json& object, std::initializer_list<std::string_view> keys) {
+  Json copy = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) copy[key] = value;
+  }
+  return copy;
 }
 
 }  // namespace foretoken::api

@@ -2,7 +2,9 @@
 // by its path: "Field 'messages[2].content[0].text': must be a string, not number".
 #pragma once
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "api/context.h"
 
@@ -32,5 +34,8 @@ FieldAt member(const FieldAt& object, const char* key);
 std::string string_or(const FieldAt& object, const char* key, const std::string& fallback);
 std::string require_string(const FieldAt& object, const char* key);
 bool boolean_or(const FieldAt& object, const char* key, bool fallback);
+
+/// A copy of an object without some of its members.
+Json copy_without(const Json& object, std::initializer_list<std::string_view> keys);
 
 }  // namespace foretoken::api

@@ -184,7 +184,7 @@ TEST_F(Dialects, GiveEveryAnswerIdsOfItsOwn) {
     const Json message = server.ask(kMessages, with_tools(kMessages)).json;
     EXPECT_TRUE(message.at("id").get<std::string>().starts_with("msg_"));
     ids.insert(message.at("id"));
-    for (const int call : {2, 3}) ids.insert(message.at("content").at(call).at("id"));
+    for (const std::size_t call : {2U, 3U}) ids.insert(message.at("content").at(call).at("id"));
     const Json response = server.ask(kResponses, with_tools(kResponses)).json;
     EXPECT_TRUE(response.at("id").get<std::string>().starts_with("resp_"));
     ids.insert(response.at("id"));

@@ -363,12 +363,10 @@ std::string without_stamp(std::string system_text) {
 
 Json messages_to_chat(const Json& body, const Remark& remark) {
   const FieldAt root{&body, ""};
-  Json chat = body;
-  for (const char* own :
-       {"system", "messages", "tools", "tool_choice", "stop_sequences", "thinking", "metadata",
-        "output_config", "output_format", "mcp_servers"}) {
-    chat.erase(own);
-  }
+  // The conversation may be large: only what stays as it is gets copied.
+  Json chat =
+      copy_without(body, {"system", "messages", "tools", "tool_choice", "stop_sequences",
+                          "thinking", "metadata", "output_config", "output_format", "mcp_servers"});
   chat["messages"] = convert_messages(root);
   if (const FieldAt tools = member(root, "tools"); !tools->is_null()) {
     chat["tools"] = convert_tools(tools, remark);

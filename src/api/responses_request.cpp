@@ -306,13 +306,11 @@ void refuse_stored_state(const FieldAt& body) {
 Json responses_to_chat(const Json& body, const Remark& remark) {
   const FieldAt root{&body, ""};
   refuse_stored_state(root);
-  Json chat = body;
-  for (const char* own :
-       {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "max_output_tokens",
-        "previous_response_id", "conversation", "prompt", "background", "include", "truncation",
-        "top_logprobs", "store", "metadata"}) {
-    chat.erase(own);
-  }
+  // The conversation may be large: only what stays as it is gets copied.
+  Json chat = copy_without(
+      body, {"input", "instructions", "messages", "tools", "tool_choice", "text", "reasoning",
+             "max_output_tokens", "previous_response_id", "conversation", "prompt", "background",
+             "include", "truncation", "top_logprobs", "store", "metadata"});
   chat["messages"] = convert_input(root);
   if (const FieldAt tools = member(root, "tools"); !tools->is_null()) {
     chat["tools"] = convert_tools(tools, remark);
