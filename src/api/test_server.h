@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -56,17 +57,25 @@ class FakeService : public scheduler::Service {
  public:
   explicit FakeService(const tokenizer::Tokenizer& tokenizer)
       : tokenizer_(tokenizer), worker_([this] { work(); }) {}
-  ~FakeService() override {
+  ~FakeService() override { stop(); }
+
+  /// Cancels what runs and ends the thread. Whoever made the service calls this: the last reference
+  /// may be one that the thread itself lets go of.
+  void stop() {
     {
       const std::scoped_lock lock(mutex_);
       stopping_ = true;
     }
     changed_.notify_all();
-    worker_.join();
+    if (worker_.joinable()) worker_.join();
   }
 
   /// Text to tokens, control tokens recognised; "<|im_end|>" at the end ends the reply.
-  Script script(const std::string& text) const { return {.tokens = tokenizer_.encode(text)}; }
+  Script script(const std::string& text) const {
+    Script script;
+    script.tokens = tokenizer_.encode(text);
+    return script;
+  }
   /// What the next request generates; the last one stays for all that follow.
   void will_say(const std::string& text) { will_say(script(text)); }
   void will_say(Script next) {
@@ -140,6 +149,12 @@ class FakeService : public scheduler::Service {
     }
     done(action_result);
   }
+  static std::vector<scheduler::SlotInfo> idle_slots() {
+    std::vector<scheduler::SlotInfo> slots(2);
+    slots[1].id = 1;
+    for (scheduler::SlotInfo& slot : slots) slot.n_ctx = 4096;
+    return slots;
+  }
   int n_slots() const override { return 2; }
   int slot_context() const override { return n_ctx; }
   std::vector<scheduler::SlotInfo> slots() const override { return slot_infos; }
@@ -149,7 +164,7 @@ class FakeService : public scheduler::Service {
   // Set before use.
   std::size_t queue_bound = 1000;
   int n_ctx = 4096;
-  std::vector<scheduler::SlotInfo> slot_infos{{.id = 0, .n_ctx = 4096}, {.id = 1, .n_ctx = 4096}};
+  std::vector<scheduler::SlotInfo> slot_infos = idle_slots();
   scheduler::Metrics fake_metrics;
   scheduler::SpeculationState state;
   scheduler::SlotActionResult action_result;
@@ -194,7 +209,6 @@ class FakeService : public scheduler::Service {
   }
 
   void run(Job& job) {
-    using Reason = scheduler::FinishReason;
     scheduler::Request& request = job.request;
     scheduler::RequestListener& listener = *request.listener;
     const int n_prompt = static_cast<int>(request.prompt.size());
@@ -424,6 +438,10 @@ class TestServer {
     return send("POST", path, body.dump());
   }
 
+  ~TestServer() { service->stop(); }
+  TestServer(const TestServer&) = delete;
+  TestServer& operator=(const TestServer&) = delete;
+
   struct Answer {
     int status = 0;
     Json json;
@@ -462,15 +480,13 @@ class TestServer {
 
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::shared_ptr<Context> context;
+  std::shared_ptr<FakeService> service;
   http::Router router;
   bool loading = false;
 
  private:
   mutable std::mutex log_mutex_;
   std::vector<std::string> log_;
-
- public:
-  std::shared_ptr<FakeService> service;  // its thread may still use all of the above
 };
 
 /// {"messages": [one user message]}.
