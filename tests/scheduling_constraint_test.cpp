@@ -49,6 +49,7 @@ std::shared_ptr<Recorder> constrained(Scheduler& service, const std::vector<Toke
   Request request = request_for(prompt, kTokens, recorder, n_draft);
   request.sampling.temperature = temperature;
   request.sampling.seed = 5;
+  request.speculation.adaptive = false;
   request.constraint = std::move(by);
   submitted(service, std::move(request));
   recorder->wait();

@@ -104,10 +104,10 @@ SlotActionResult PrefixStore::restore(const std::string& path, LoadedModel& mode
     }
     session.restore(deepest);
     for (const cache::CheckpointPtr& checkpoint : loaded.checkpoints) add(checkpoint);
-    const auto found = cache_->find(deepest->tokens, deepest->tokens.size());
+    const auto reusable = cache_->path(deepest->tokens);
     result.n_tokens = deepest->tokens.size();
     result.n_bytes = loaded.result.n_bytes;
-    result.n_reusable = found ? found->tokens.size() : 0;
+    result.n_reusable = reusable.empty() ? 0 : reusable.back()->tokens.size();
   });
 }
 

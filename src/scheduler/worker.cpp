@@ -43,28 +43,46 @@ Worker::Worker(LoadModel load, bool may_unload, const SchedulerOptions& options,
 }
 
 void Worker::run() {
-  const bool sleeps = may_unload_ && options_.sleep_idle_seconds > 0.0;
-  while (true) {
-    std::optional<Clock::duration> patience;
-    if (sleeps && model_) {
-      patience = std::chrono::duration_cast<Clock::duration>(
-          std::chrono::duration<double>(options_.sleep_idle_seconds));
-    }
-    Orders orders = inbox_.take_orders(is_busy() || !slot_orders_.empty(), patience);
-    if (orders.timed_out) {
-      fall_asleep();
-      continue;
-    }
-    obey(orders);
-    admit();
-    run_slot_orders();
-    if (is_busy()) {
-      step();
-    } else if (orders.quit && inbox_.n_waiting() == 0) {
-      break;
+  bool goes_on = true;
+  while (goes_on) {
+    try {
+      goes_on = turn();
+    } catch (const std::exception& error) {
+      fail_everything(error.what());
     }
   }
   if (model_) store_.persist(*model_);
+}
+
+bool Worker::turn() {
+  std::optional<Clock::duration> patience;
+  if (may_unload_ && options_.sleep_idle_seconds > 0.0 && model_) {
+    patience = std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(options_.sleep_idle_seconds));
+  }
+  Orders orders = inbox_.take_orders(is_busy(), patience);
+  if (orders.timed_out) {
+    fall_asleep();
+    return true;
+  }
+  obey(orders);
+  admit();
+  run_slot_orders();
+  if (is_busy()) {
+    step();
+    return true;
+  }
+  return !orders.quit || inbox_.n_waiting() > 0;
+}
+
+void Worker::fail_everything(const std::string& error) {
+  if (options_.log) options_.log(LogLevel::Error, fmt::format("the worker failed: {}", error));
+  for (Slot& slot : slots_) {
+    if (!slot.sequence) continue;
+    slot.sequence->stop(FinishReason::Error, error);
+    slot.sequence->drop_session();
+    end(slot);
+  }
 }
 
 // ---- Receive. ----

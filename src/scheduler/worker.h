@@ -62,6 +62,11 @@ class Worker {
     int n_prompt_tokens = 0;
   };
 
+  /// One turn of the loop; false when it was the last.
+  bool turn();
+  /// What nobody expected went wrong outside any request: all that are running end.
+  void fail_everything(const std::string& error);
+
   // ---- Receive and admit. ----
   void obey(Orders& orders);
   void cancel(RequestId id);
