@@ -144,22 +144,37 @@ void set_port(Endpoint& endpoint, int port) {
 
 using Listeners = std::vector<std::unique_ptr<Listener>>;
 
+/// The same address twice, as "127.0.0.1" and "localhost", is one socket.
+bool is_taken_by(const Listeners& listeners, const Endpoint& endpoint) {
+  return std::ranges::any_of(listeners, [&](const std::unique_ptr<Listener>& listener) {
+    Endpoint other;
+    other.size = sizeof other.address;
+    return getsockname(listener->fd(), as_sockaddr(other), &other.size) == 0 &&
+           same_address(other, endpoint);
+  });
+}
+
 /// `port` is what was asked for; 0 becomes the port that the first socket got.
 void open_host(const ServerOptions& options, const std::string& host, int& port, Listeners& out) {
   // "::" takes IPv4 along, unless that was asked for separately.
   const bool dual_stack = std::ranges::none_of(
       options.hosts, [](const std::string& other) { return other == "0.0.0.0"; });
-  const std::size_t before = out.size();
+  bool open = false;
   int passed_over = 0;
   std::string passed_where;
   for (Endpoint& endpoint : resolve(host, port)) {
     set_port(endpoint, port);
+    if (is_taken_by(out, endpoint)) {
+      open = true;
+      continue;
+    }
     const std::string where = describe(endpoint.address, endpoint.size);
     const int family = endpoint.address.ss_family;
     const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int error =
         fd < 0 ? errno : bind_and_listen(fd, endpoint, options.reuse_port, dual_stack);
     if (error == 0) {
+      open = true;
       if (port == 0) port = bound_port(fd);
       const char* scheme = options.tls_certificate_file.empty() ? "http://" : "https://";
       // The address as it was asked for, so that the line in the log can be recognised.
@@ -174,7 +189,7 @@ void open_host(const ServerOptions& options, const std::string& host, int& port,
     passed_over = error;
     passed_where = where;
   }
-  if (out.size() == before) throw_bind_error(passed_where, port, passed_over);
+  if (!open) throw_bind_error(passed_where, port, passed_over);
 }
 
 sockaddr_un unix_address(const std::string& path) {

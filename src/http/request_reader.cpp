@@ -70,8 +70,9 @@ RequestReader::RequestReader(const Limits& limits)
     : limits_(limits), parser_(std::make_unique<Parser>()) {
   parser_->header_limit(static_cast<std::uint32_t>(
       std::min<std::size_t>(limits.max_header_bytes, std::uint32_t{1} << 30)));
-  // Judged by the caller where the head already says it, and below while chunks arrive.
-  parser_->body_limit(limits.max_body_bytes);
+  // A length that is too long is the caller's to refuse, who may have other reasons to refuse
+  // first.
+  parser_->body_limit(boost::none);
 }
 
 RequestReader::~RequestReader() = default;
@@ -79,6 +80,11 @@ RequestReader::~RequestReader() = default;
 void RequestReader::fail(int status, std::string message) {
   phase_ = Phase::Failed;
   failure_ = {.status = status, .message = std::move(message)};
+}
+
+void RequestReader::fail_long_body() {
+  fail(413, fmt::format("the body is longer than {} bytes, the most that this server takes",
+                        limits_.max_body_bytes));
 }
 
 std::size_t RequestReader::skip_empty_lines(std::string_view bytes) {
@@ -109,6 +115,10 @@ std::size_t RequestReader::feed(std::string_view bytes) {
   if (phase_ == Phase::Done || phase_ == Phase::Failed || (phase_ == Phase::Head && !started_)) {
     return used;
   }
+  if (phase_ == Phase::Body && head_.content_length.value_or(0) > limits_.max_body_bytes) {
+    fail_long_body();
+    return used;
+  }
   const std::string_view fresh = bytes.substr(used);
   error_code error;
   used += parser_->put(boost::asio::buffer(fresh.data(), fresh.size()), error);
@@ -125,8 +135,7 @@ std::size_t RequestReader::feed(std::string_view bytes) {
     fail(431, fmt::format("the header of the request is longer than {} bytes",
                           limits_.max_header_bytes));
   } else if (error == beast_http::error::body_limit) {
-    fail(413, fmt::format("the body is longer than {} bytes, the most that this server takes",
-                          limits_.max_body_bytes));
+    fail_long_body();
   } else if (error == beast_http::error::bad_version) {
     fail(names_a_version(fresh) ? 505 : 400, "the request is not HTTP/1.0 or HTTP/1.1");
   } else if (error) {
@@ -160,6 +169,7 @@ void RequestReader::finish_head() {
     fail(417, fmt::format("cannot do what the Expect header asks: {}", quoted(expect)));
     return;
   }
+  if (head_.chunked) parser_->body_limit(limits_.max_body_bytes);
   // From here on as much as there is per call, not one chunk.
   parser_->eager(true);
   if (parser_->is_done()) phase_ = Phase::Done;

@@ -49,7 +49,8 @@ class RequestReader {
 
   /// Reads on in `bytes` and returns how many were used. What was not used must come again, in
   /// front of what arrives later. Stops at the end of the head, so that a decision can be made
-  /// about it, and at the end of the request. After a failure nothing is read.
+  /// about it, and at the end of the request. After a failure nothing is read. A body with a length
+  /// beyond the limit fails when its reading begins.
   std::size_t feed(std::string_view bytes);
 
   Phase phase() const { return phase_; }
@@ -64,6 +65,7 @@ class RequestReader {
  private:
   struct Parser;
   void fail(int status, std::string message);
+  void fail_long_body();
   std::size_t skip_empty_lines(std::string_view bytes);
   void finish_head();
   std::string complaint_about_head() const;
