@@ -21,7 +21,7 @@ const std::map<std::string_view, std::string_view> kSpellings = {
     {"-sp", "--special"},
     {"-rea", "--reasoning"},
     {"-cnv", "--conversation"},
-    {"-mtp", "--mtp"},
+    {"-mtp", "--spec-mtp"},
     {"-pg", "--prompt-gen"},
     {"-no-cnv", "--no-conversation"},
     {"-st", "--single-turn"},
