@@ -242,13 +242,11 @@ class PatternReader {
       // On one line, so that it cannot run into what ends the text.
       return rules_.char_class(intersection(ranges, complement({{'\n', '\n'}})));
     }
-    static const CharRanges kPlain =
-        complement({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}});
     static constexpr std::pair<char32_t, std::string_view> kEscapes[] = {
         {'"', "\\\""}, {'\\', "\\\\"}, {'\n', "\\n"}, {'\r', "\\r"},
         {'\t', "\\t"}, {'\b', "\\b"},  {'\f', "\\f"}};
     std::vector<ExprId> options;
-    const CharRanges plain = intersection(ranges, kPlain);
+    const CharRanges plain = intersection(ranges, json_plain_chars());
     if (!plain.empty()) options.push_back(rules_.char_class(plain));
     for (const auto& [code, spelling] : kEscapes) {
       if (!intersection(ranges, {{code, code}}).empty()) {

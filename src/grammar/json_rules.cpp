@@ -110,6 +110,11 @@ std::uint64_t magnitude(std::int64_t value) {
 
 }  // namespace
 
+const CharRanges& json_plain_chars() {
+  static const CharRanges kPlain = complement({{0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}});
+  return kPlain;
+}
+
 void add_json_rules(Rules& rules) { parse_gbnf(rules, kJsonRules); }
 
 ExprId integer_range(Rules& rules, std::optional<std::int64_t> min,
@@ -140,7 +145,7 @@ struct NameNode {
 /// The rest of a string, quote included, such that the whole is no name in the tree.
 ExprId rest_other_than(Rules& rules, const NameNode& node) {
   const ExprId free_rest = rules.rule(rules.declare("string-rest"));
-  CharRanges apart = {{0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}};
+  CharRanges apart;
   std::vector<ExprId> options;
   for (const auto& [c, child] : node.children) {
     apart.push_back({c, c});
@@ -151,7 +156,8 @@ ExprId rest_other_than(Rules& rules, const NameNode& node) {
     rules.define(below, rest_other_than(rules, child));
     options.push_back(rules.sequence({rules.literal(spelling), rules.rule(below)}));
   }
-  const ExprId other = rules.char_class(complement(normalized(std::move(apart))));
+  const ExprId other =
+      rules.char_class(intersection(complement(normalized(std::move(apart))), json_plain_chars()));
   options.push_back(rules.sequence({other, free_rest}));
   if (!node.is_name) options.push_back(rules.literal("\""));
   return rules.choice(std::move(options));

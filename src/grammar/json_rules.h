@@ -16,6 +16,10 @@ namespace foretoken::grammar {
 /// date, time, date-time and uuid (the last four without quotes).
 void add_json_rules(Rules& rules);
 
+/// The characters that stand for themselves inside JSON's strings here: no quotes, backslashes and
+/// control characters.
+const CharRanges& json_plain_chars();
+
 /// An integer from `min` to `max`, both included; absent: no bound, but at most 16 digits. Requires
 /// min <= max.
 ExprId integer_range(Rules& rules, std::optional<std::int64_t> min,

@@ -288,28 +288,34 @@ StateId Matcher::intern(std::vector<NodeId> nodes, bool complete) {
 
 std::optional<Matcher::Run> Matcher::find_run(StateId state, std::size_t enough,
                                               std::size_t min_first) {
-  std::optional<Run> best;
-  std::size_t widest = 0;
-  for (const NodeId id : std::vector<NodeId>(states_[state].nodes)) {
-    const Node at = nodes_[id];
-    const Instruction& instruction = program_.code[at.pc];
+  NodeId best = kBottom;
+  std::size_t widest = min_first;
+  for (const NodeId id : states_[state].nodes) {
+    const Instruction& instruction = program_.code[nodes_[id].pc];
     if (instruction.op != Op::Dfa) continue;
-    const ByteDfa& dfa = program_.dfas[instruction.arg];
-    const ByteDfa::Row& row = dfa.rows[dfa_state(at)];
+    const ByteDfa::Row& row = program_.dfas[instruction.arg].rows[dfa_state(nodes_[id])];
     const auto width = static_cast<std::size_t>(
         std::ranges::count_if(row, [](std::uint16_t next) { return next != ByteDfa::kFail; }));
-    if (width < min_first || width <= widest) continue;
-    // From its first state a class matches characters one by one; anything else runs once.
-    const bool at_first = instruction.start == 0 && dfa_state(at) == 0;
-    const std::size_t n = at_first ? run_length(id, enough) : 1;
+    if (width < widest || (best != kBottom && width == widest)) continue;
     widest = width;
-    best = Run{&dfa, dfa_state(at), n > 1, n};
+    best = id;
   }
-  return best;
+  if (best == kBottom) return std::nullopt;
+  const Instruction& instruction = program_.code[nodes_[best].pc];
+  Run run{&program_.dfas[instruction.arg], dfa_state(nodes_[best]), false, 1, false};
+  // From its first state a class matches characters one by one; anything else runs once.
+  if (instruction.start != 0 || run.dfa_state != 0) return run;
+  run.exact = std::ranges::none_of(states_[state].nodes, [&](NodeId id) {
+    return id != best && takes_any(id, run.dfa->rows[0]);
+  });
+  run.n_chars = run_length(best, enough, run.exact);
+  run.repeats = run.n_chars > 1;
+  return run;
 }
 
-/// How many times in a row the automaton at `id` can run, up to `enough`.
-std::size_t Matcher::run_length(NodeId id, std::size_t enough) {
+/// How many times in a row the automaton at `id` can run, up to `enough`. Clears `exact` where
+/// another way takes one of its bytes.
+std::size_t Matcher::run_length(NodeId id, std::size_t enough, bool& exact) {
   const std::uint32_t dfa = program_.code[nodes_[id].pc].arg;
   for (std::size_t n = 1; n < enough; ++n) {
     const Closure reached = closure(node(nodes_[id].pc + 1, nodes_[id].parent));
@@ -318,15 +324,30 @@ std::size_t Matcher::run_length(NodeId id, std::size_t enough) {
       const NodeId candidate = pool_[reached.begin + i];
       if (candidate == id) return enough;  // a loop
       const Instruction& instruction = program_.code[nodes_[candidate].pc];
-      if (instruction.op == Op::Dfa && instruction.arg == dfa &&
-          dfa_state(nodes_[candidate]) == 0) {
+      const bool same =
+          instruction.op == Op::Dfa && instruction.arg == dfa && dfa_state(nodes_[candidate]) == 0;
+      if (same && next == kBottom) {
         next = candidate;
+      } else if (takes_any(candidate, program_.dfas[dfa].rows[0])) {
+        exact = false;
       }
     }
     if (next == kBottom) return n;
     id = next;
   }
   return enough;
+}
+
+/// Whether the node takes a byte that the row takes.
+bool Matcher::takes_any(NodeId id, const ByteDfa::Row& row) const {
+  const Instruction& instruction = program_.code[nodes_[id].pc];
+  if (instruction.op == Op::Byte) return row[instruction.arg] != ByteDfa::kFail;
+  if (instruction.op != Op::Dfa) return false;  // named tokens are looked at by themselves
+  const ByteDfa::Row& mine = program_.dfas[instruction.arg].rows[dfa_state(nodes_[id])];
+  for (std::size_t byte = 0; byte < row.size(); ++byte) {
+    if (mine[byte] != ByteDfa::kFail && row[byte] != ByteDfa::kFail) return true;
+  }
+  return false;
 }
 
 // --- memory

@@ -78,7 +78,10 @@ class Matcher {
     const ByteDfa* dfa = nullptr;
     std::uint16_t dfa_state = 0;
     bool repeats = false;     ///< when it is done, it may begin again
-    std::size_t n_chars = 0;  ///< how often, at least; `enough` stands for more
+    std::size_t n_chars = 0;  ///< how often in a row, at least; `enough` stands for more
+    /// No other way takes a character of the automaton's at any point of the run: a text of such
+    /// characters is allowed exactly if it begins at most n_chars of them.
+    bool exact = false;
   };
   /// The widest run in this state, if one accepts at least `min_first` bytes to begin with.
   std::optional<Run> find_run(StateId state, std::size_t enough, std::size_t min_first);
@@ -140,7 +143,8 @@ class Matcher {
   StateId explore(StateId state, unsigned char byte);
   void follow(NodeId from, std::vector<NodeId>& nodes, bool& complete);
   StateId intern(std::vector<NodeId> nodes, bool complete);
-  std::size_t run_length(NodeId id, std::size_t enough);
+  std::size_t run_length(NodeId id, std::size_t enough, bool& exact);
+  bool takes_any(NodeId id, const ByteDfa::Row& row) const;
   void clear();
   NodeId copy_stack(const std::vector<Node>& from, NodeId id,
                     std::unordered_map<NodeId, NodeId>& copies);

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <deque>
 #include <limits>
 
@@ -295,6 +297,28 @@ class ReplyConstraint final : public sampling::TokenConstraint {
     if (i < logits.size()) logits[i] = kNever;
   }
 
+  /// Up to 64 logits, the allowed ones as bits. Touches each refused or each allowed one, whichever
+  /// are fewer.
+  static void keep_only(std::uint64_t bits, std::span<float> part) {
+    if (part.size() < 64) bits |= ~std::uint64_t{0} << part.size();
+    if (std::popcount(bits) >= 32) {
+      for (std::uint64_t rest = ~bits; rest != 0; rest &= rest - 1) {
+        part[static_cast<std::size_t>(std::countr_zero(rest))] = kNever;
+      }
+      return;
+    }
+    std::array<float, 64> kept;
+    for (std::uint64_t rest = bits; rest != 0; rest &= rest - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+      if (i < part.size()) kept[i] = part[i];
+    }
+    std::ranges::fill(part, kNever);
+    for (std::uint64_t rest = bits; rest != 0; rest &= rest - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+      if (i < part.size()) part[i] = kept[i];
+    }
+  }
+
   void apply(const TokenSet& allowed, bool ends, std::span<float> logits) const {
     std::vector<std::pair<std::size_t, float>> kept;
     for (const TokenId id : trie_->end_tokens()) {
@@ -303,17 +327,9 @@ class ReplyConstraint final : public sampling::TokenConstraint {
     }
     const std::vector<std::uint64_t>& words = allowed.words();
     for (std::size_t word = 0; word * 64 < logits.size(); ++word) {
-      const std::uint64_t bits = word < words.size() ? words[word] : 0;
-      if (bits == ~std::uint64_t{0}) continue;
       const auto part =
           logits.subspan(word * 64, std::min<std::size_t>(64, logits.size() - word * 64));
-      if (bits == 0) {
-        std::ranges::fill(part, kNever);
-        continue;
-      }
-      for (std::size_t i = 0; i < part.size(); ++i) {
-        if ((bits >> i & 1) == 0) part[i] = kNever;
-      }
+      keep_only(word < words.size() ? words[word] : 0, part);
     }
     for (const auto& [i, logit] : kept) logits[i] = logit;
   }

@@ -53,14 +53,17 @@ const ByteTree& TokenMatcher::add_run(StateId state, TokenSet& tokens) {
       !run->repeats ? survivors->by_chars.end()
                     : std::ranges::upper_bound(survivors->by_chars, run->n_chars, {},
                                                [](const auto& entry) { return entry.first; });
-  if (survivors->by_chars.end() - too_long > kMaxSingles) return trie_->tree();
-  if (too_long == survivors->by_chars.end()) {
+  const bool all = too_long == survivors->by_chars.end();
+  if (!all && !run->exact && survivors->by_chars.end() - too_long > kMaxSingles) {
+    return trie_->tree();
+  }
+  if (all) {
     tokens.add(survivors->all);
   } else {
-    for (auto it = survivors->by_chars.begin(); it != survivors->by_chars.end(); ++it) {
-      if (it < too_long || matcher_.advance(state, trie_->text(it->second)) != Matcher::kDead) {
+    for (auto it = survivors->by_chars.begin(); it < too_long; ++it) tokens.set(it->second);
+    for (auto it = too_long; !run->exact && it != survivors->by_chars.end(); ++it) {
+      if (matcher_.advance(state, trie_->text(it->second)) != Matcher::kDead)
         tokens.set(it->second);
-      }
     }
   }
   run_ = survivors;  // keeps its tree alive

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "grammar/constraints.h"
+#include "grammar/json_rules.h"
+#include "grammar/tool_calls.h"
 
 namespace foretoken::grammar {
 namespace {
@@ -119,7 +121,7 @@ std::shared_ptr<const Survivors> TokenTrie::find_survivors(const ByteDfa& dfa, s
       [](const Progress& progress) { return progress.state == ByteDfa::kFail; },
       [&](TokenId id, const Progress& progress) {
         found->all.set(id);
-        found->by_chars.emplace_back(progress.n_chars, id);
+        if (repeats) found->by_chars.emplace_back(progress.n_chars, id);
       });
   std::ranges::sort(found->by_chars);
   std::vector<ByteTree::Leaf> others;
@@ -131,7 +133,15 @@ std::shared_ptr<const Survivors> TokenTrie::find_survivors(const ByteDfa& dfa, s
 }
 
 std::shared_ptr<const TokenTrie> make_token_trie(const tokenizer::Tokenizer& tokenizer) {
-  return std::make_shared<const TokenTrie>(tokenizer);
+  auto trie = std::make_shared<const TokenTrie>(tokenizer);
+  // What nearly every document and call needs is found now rather than in somebody's first reply.
+  const ByteDfa string_char = make_class_dfa(json_plain_chars());
+  trie->survivors(string_char, 0, true);
+  const ByteDfa argument = make_until_dfa(kEndOfArgument);
+  for (std::size_t state = 0; state < argument.rows.size(); ++state) {
+    trie->survivors(argument, static_cast<std::uint16_t>(state), false);
+  }
+  return trie;
 }
 
 }  // namespace foretoken::grammar

@@ -87,7 +87,7 @@ class ByteTree {
 /// that contains such a run needs to look only at the others.
 struct Survivors {
   TokenSet all;
-  /// The same, by how many characters the token begins, ascending.
+  /// The same, by how many characters the token begins, ascending; only for what repeats.
   std::vector<std::pair<std::uint16_t, TokenId>> by_chars;
   ByteTree others;
 };

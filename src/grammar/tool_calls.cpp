@@ -11,7 +11,6 @@
 namespace foretoken::grammar {
 namespace {
 
-constexpr std::string_view kEndValue = "\n</parameter>";
 constexpr std::size_t kMaxTools = 1024;
 constexpr std::size_t kMaxParameters = 1024;
 constexpr std::uint32_t kMaxName = 256;  // the reply parser takes no longer ones
@@ -119,7 +118,7 @@ class ToolCalls {
     const ExprId open = rules_.literal(fmt::format("<parameter={}>\n", name));
     const auto text = restricted_text(value, root, path);
     if (!text) return rules_.sequence({open, free_text(), rules_.literal("\n")});
-    return rules_.sequence({open, *text, rules_.literal(std::string(kEndValue) + "\n")});
+    return rules_.sequence({open, *text, rules_.literal(std::string(kEndOfArgument) + "\n")});
   }
 
   std::optional<ExprId> restricted_text(const Json& value, const Json& root,
@@ -137,7 +136,7 @@ class ToolCalls {
 
   /// Any text to the end of a value. The line break in front of it counts as the one that the end
   /// begins with, so that an empty value needs no empty line.
-  ExprId free_text() { return rules_.until(std::string(kEndValue), 1); }
+  ExprId free_text() { return rules_.until(std::string(kEndOfArgument), 1); }
 
   ExprId any_parameters() {
     const ExprId name = rules_.repeat(

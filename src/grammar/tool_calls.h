@@ -14,6 +14,7 @@ namespace foretoken::grammar {
 
 inline constexpr std::string_view kOpenCall = "<tool_call>";
 inline constexpr std::string_view kCloseCall = "</tool_call>";
+inline constexpr std::string_view kEndOfArgument = "\n</parameter>";
 
 struct ToolCallOptions {
   std::string only;      ///< name of the one function that may be called; empty: any
