@@ -315,6 +315,28 @@ TEST(FamilyRenderer, DropsEmptyPairsOfTheHistoryWhenAsked) {
   EXPECT_TRUE(render(kTwoExchanges, options, style).ends_with("<think>\n\n</think>\n\n"));
 }
 
+TEST(FamilyRenderer, ExtendsItsOwnTextWhenAllReasoningIsPreserved) {
+  FamilyStyle style;
+  style.preserve = Preserve::OptIn;
+  const FamilyRenderer renderer(style);
+  FamilyOptions options = history_only();
+  options.preserve_reasoning = true;
+  Generator generator(7);
+  int n_cut = 0;
+  for (int i = 0; i < 500; ++i) {
+    const std::vector<Message> messages = generator.conversation();
+    const auto whole = renderer.render(messages, options);
+    if (!whole) continue;
+    for (std::size_t n = 1; n < messages.size(); ++n) {
+      if (messages[n - 1].role == "tool" && messages[n].role == "tool") continue;  // one turn
+      const auto part = renderer.render(std::span(messages).first(n), options);
+      ASSERT_TRUE(join(*whole).starts_with(join(*part))) << to_json(messages).dump(1) << n;
+      ++n_cut;
+    }
+  }
+  EXPECT_GT(n_cut, 500);
+}
+
 TEST(FamilyRenderer, RendersTheGoldensExactly) {
   std::ifstream file(FORETOKEN_SOURCE_DIR "/tests/data/goldens/chat_template.json");
   const Json goldens = Json::parse(file);
