@@ -1,6 +1,8 @@
 // GBNF: what is read, what is refused and where, and that printing keeps the language.
 #include "grammar/gbnf.h"
 
+#include <gtest/gtest.h>
+
 #include "base/error.h"
 #include "grammar/test_grammar.h"
 

@@ -1,6 +1,8 @@
 // JSON schemas: for each keyword, documents that must be accepted and texts that must not.
 #include "grammar/json_schema.h"
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 
 #include "base/error.h"

@@ -1,5 +1,7 @@
 // Whole replies: thinking and its end, documents, lazy grammars, tool calls; properties of masks
 // and of taking tokens back.
+#include <gtest/gtest.h>
+
 #include <set>
 
 #include "base/error.h"

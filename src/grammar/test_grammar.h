@@ -2,8 +2,7 @@
 // through a grammar; random replies that a constraint allows.
 #pragma once
 
-#include <gtest/gtest.h>
-
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "grammar/constraints.h"
 #include "grammar/gbnf.h"
 #include "grammar/matcher.h"

@@ -2,6 +2,8 @@
 // memory.
 #include "grammar/token_matcher.h"
 
+#include <gtest/gtest.h>
+
 #include "base/error.h"
 #include "grammar/test_grammar.h"
 
