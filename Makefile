@@ -9,7 +9,7 @@ CTEST := ctest --output-on-failure --timeout 600 -j $(JOBS)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo asan tsan fuzz bench full-size format format-check tidy headers clean
+.PHONY: help setup build test demo asan tsan fuzz bench full-size web web-test format format-check tidy headers clean
 
 help: ## this list
 	@echo "Foretoken: an engine for the Qwen3.5 family. Start with: make demo"
@@ -56,6 +56,12 @@ full-size: setup ## the toolchain on random weights of a published size: SHAPE=0
 	@scripts/configure.sh release
 	@cmake --build build/release -j $(JOBS) --target foretoken make_checkpoint
 	@scripts/full-size.sh $(SHAPE) $(DIR)
+
+web: setup ## the chat page, web/dist, from web/src; commit what it makes
+	@scripts/web.sh build
+
+web-test: build ## the chat page in a real browser, against a mock and against the server
+	@scripts/web-tests.sh
 
 format: ## clang-format every C++ file
 	@scripts/format.sh

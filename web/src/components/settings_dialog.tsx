@@ -1,6 +1,7 @@
 // Everything that can be chosen. Empty number fields mean the server's default, which is shown in
 // them in grey.
-import { signal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { kDefaultChatSettings, toolsProblem, type ChatSettings } from "../api/request.ts";
 import { props, watchServer } from "../store/server.ts";
 import { apiKey, chatSettings, theme, tintDrafts, updateChatSettings, type Theme } from "../store/settings.ts";
@@ -189,6 +190,17 @@ interface NumberFieldProps {
 }
 
 function NumberField({ name, label, min, max, step, wire, hint }: NumberFieldProps) {
+  const stored = chatSettings.value[name];
+  // What is being typed ("0.", "-") is not always a number yet, so it is kept as text.
+  const text = useSignal(stored === null ? "" : String(stored));
+  const read = (typed: string) => {
+    const value = typed.trim() === "" ? NaN : Number(typed);
+    return Number.isFinite(value) ? Math.min(max ?? value, Math.max(min, value)) : null;
+  };
+  const tidy = () => (text.value = chatSettings.value[name]?.toString() ?? "");
+  useEffect(() => {
+    if (read(text.value) !== stored) tidy(); // changed elsewhere
+  }, [stored]);
   const fallback = wire && props.value?.default_generation_settings?.params?.[wire];
   const shown = typeof fallback === "number" ? String(Number(fallback.toFixed(4))) : hint;
   return (
@@ -201,13 +213,12 @@ function NumberField({ name, label, min, max, step, wire, hint }: NumberFieldPro
         max={max}
         step={step}
         placeholder={shown ?? "server's default"}
-        value={chatSettings.value[name] ?? ""}
-        onChange={(event) => {
-          const value = event.currentTarget.valueAsNumber;
-          const kept = Number.isFinite(value) ? Math.min(max ?? value, Math.max(min, value)) : null;
-          updateChatSettings({ [name]: kept });
-          event.currentTarget.value = kept === null ? "" : String(kept);
+        value={text.value}
+        onInput={(event) => {
+          text.value = event.currentTarget.value;
+          updateChatSettings({ [name]: read(text.value) });
         }}
+        onBlur={tidy}
       />
     </label>
   );

@@ -5,6 +5,7 @@ import { deleteMessage } from "../store/conversations.ts";
 import { edit, runs } from "../store/generation.ts";
 import { BranchSwitch } from "./branch_switch.tsx";
 import { copyText } from "./clipboard.ts";
+import { focusComposer } from "./composer.tsx";
 import { IconButton } from "./icons.tsx";
 import { TextArea } from "./text_area.tsx";
 import { editing } from "./editing.ts";
@@ -50,7 +51,10 @@ export function UserMessage({ message, siblings }: { message: Message; siblings:
 
 function Editor({ message }: { message: Message }) {
   const text = useSignal(message.content);
-  const close = () => (editing.value = null);
+  const close = () => {
+    editing.value = null;
+    focusComposer();
+  };
   const send = () => {
     if (text.value.trim() === "" && !message.images?.length) return;
     close();

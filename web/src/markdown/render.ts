@@ -32,6 +32,8 @@ export function renderBlock(block: Block, drafts: Ranges): DocumentFragment {
     RETURN_DOM_FRAGMENT: true,
     ALLOWED_TAGS: kAllowedTags,
     ALLOWED_ATTR: kAllowedAttributes,
+    // All others must look like an allowed address.
+    ADD_URI_SAFE_ATTR: kPlainAttributes,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     ALLOWED_URI_REGEXP: kAllowedAddress,
@@ -50,7 +52,8 @@ const kAllowedTags = (
   "a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr input li ol p pre span strong sub sup " +
   "table tbody td th thead tr ul"
 ).split(" ");
-const kAllowedAttributes = ["href", "title", "class", "start", "align", "type", "checked", "disabled"];
+const kPlainAttributes = ["title", "class", "start", "align", "type", "checked", "disabled"];
+const kAllowedAttributes = ["href", ...kPlainAttributes];
 const kAllowedAddress = /^(?:https?|mailto):/i;
 
 const escapes: Record<string, string> = {
@@ -84,7 +87,8 @@ const marked = new Marked({
   breaks: true,
   extensions: [formula],
   renderer: {
-    html: ({ text }) => escapeHtml(text),
+    html: ({ text, block }) =>
+      block ? `<p class="source">${escapeHtml(text.trim())}</p>` : escapeHtml(text),
     image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
     code({ text, lang }) {
       const language = /^[\w+#-]*/.exec(lang ?? "")![0].toLowerCase();
@@ -104,6 +108,11 @@ function markDrafts(nodes: DocumentFragment, source: string, drafts: Ranges): vo
   let r = 0;
   for (const text of texts) {
     const end = start + text.length;
+    if (isLayout(text)) {
+      while (r < marked.length && marked[r + 1]! <= end) r += 2;
+      start = end;
+      continue;
+    }
     const pieces = document.createDocumentFragment();
     let at = start;
     while (r < marked.length && marked[r]! < end) {
@@ -124,6 +133,11 @@ function markDrafts(nodes: DocumentFragment, source: string, drafts: Ranges): vo
     }
     start = end;
   }
+}
+
+/** White space between rows or items: a span there would become a cell of the table. */
+function isLayout(text: Text): boolean {
+  return text.data.trim() === "" && !text.parentElement?.closest("pre, p, li, td, th, code");
 }
 
 function wrap(element: Element, className: string): HTMLElement {

@@ -44,31 +44,43 @@ export function coveredLength(ranges: Ranges): number {
 // How far ahead in the source a rendered character is looked for: long enough to pass a link's
 // address or a fence's line, short enough that one odd character cannot use up the rest.
 const kLookAhead = 512;
+const kMarkup = "*_`~#[]()>|!-:";
 
 /**
  * Where the characters of rendered text come from. Rendering drops markup (`**`, `#`, fences) and
  * keeps the rest in order, so the rendered characters are looked for one after the other. White
- * space is taken only where it stands: rendering adds line ends of its own between elements, and
+ * space is looked for behind markup only: rendering adds line ends of its own between elements, and
  * chasing those would run past real text.
  * @param source the markdown
  * @param rendered the text of the rendered nodes, joined
- * @returns for every rendered character its place in source, or -1 where it has none (white space
- *   or a character that rendering made up)
+ * @returns for every rendered character its place in source, or -1 where it has none (a character
+ *   that rendering made up)
  */
 export function alignRendered(source: string, rendered: string): Int32Array {
   const places = new Int32Array(rendered.length).fill(-1);
   let at = 0;
   for (let i = 0; i < rendered.length; ++i) {
-    const wanted = rendered[i]!;
-    const end = isSpace(wanted) ? at + 1 : at + kLookAhead;
-    for (let place = at; place < end && place < source.length; ++place) {
-      if (source[place] !== wanted && !(isSpace(wanted) && isSpace(source[place]!))) continue;
-      places[i] = place;
-      at = place + 1;
-      break;
-    }
+    const place = isSpace(rendered[i]!) ? findSpace(source, at) : find(source, rendered[i]!, at);
+    if (place === -1) continue;
+    places[i] = place;
+    at = place + 1;
   }
   return places;
+}
+
+function find(source: string, wanted: string, from: number): number {
+  const end = Math.min(source.length, from + kLookAhead);
+  for (let place = from; place < end; ++place) if (source[place] === wanted) return place;
+  return -1;
+}
+
+function findSpace(source: string, from: number): number {
+  const end = Math.min(source.length, from + kLookAhead);
+  for (let place = from; place < end; ++place) {
+    if (isSpace(source[place]!)) return place;
+    if (!kMarkup.includes(source[place]!)) return -1;
+  }
+  return -1;
 }
 
 function isSpace(character: string): boolean {

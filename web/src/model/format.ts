@@ -10,7 +10,7 @@ export function formatPercent(share: number): string {
 }
 
 export function formatRate(perSecond: number): string {
-  return `${perSecond.toFixed(perSecond < 100 ? 1 : 0)} tok/s`;
+  return `${perSecond < 100 ? perSecond.toFixed(1) : formatCount(perSecond)} tok/s`;
 }
 
 export function formatDuration(milliseconds: number): string {
