@@ -247,8 +247,9 @@ TEST(Lossless, SampledTextHasTheSameLaw) {
         sampled_pairs(*engine, prompt, temperature, 2, kRuns, 900000, DraftRule::Rejection);
     expect_same_law(plain, drafted, kRuns);
     // Compared drafts give each seed its own text back, not only the law.
-    EXPECT_EQ(sampled_pairs(*engine, prompt, temperature, 2, kRuns, 1000, DraftRule::Compare),
-              plain);
+    constexpr int kSeeds = kRuns / 10;
+    EXPECT_EQ(sampled_pairs(*engine, prompt, temperature, 2, kSeeds, 1000, DraftRule::Compare),
+              sampled_pairs(*engine, prompt, temperature, 0, kSeeds, 1000, DraftRule::Compare));
   }
 }
 

@@ -442,6 +442,80 @@ TEST(Scheduling, EndsForTheReasonThatCameFirst) {
   EXPECT_EQ(recorder->ids().size(), 5U);
 }
 
+TEST(Scheduling, ATimeLimitCutsAtALinesEnd) {
+  engine::Engine& engine = shared_engine();
+  Scheduler service(engine, small_options(1));
+  int n_cut = 0;
+  for (const auto& prompt : task_prompts(kPrompts)) {
+    const auto expected = text_alone(prompt, kTokens);
+    const auto ends_line = [&](TokenId id) {
+      return engine.tokenizer().piece(id).find('\n') != std::string_view::npos;
+    };
+    const auto line = std::find_if(expected.begin(), expected.end(), ends_line);
+    if (line == expected.end()) continue;
+    auto recorder = std::make_shared<Recorder>();
+    Request request = request_for(prompt, -1, recorder);
+    request.max_predict_ms = 1e-6;
+    submitted(service, std::move(request));
+    EXPECT_EQ(recorder->wait().reason, FinishReason::Length);
+    EXPECT_EQ(recorder->ids(), std::vector<TokenId>(expected.begin(), line + 1));
+    ++n_cut;
+  }
+  EXPECT_GT(n_cut, 0);
+}
+
+TEST(Scheduling, StatusShowsWhatHappened) {
+  auto options = small_options(2);
+  options.slots_debug = true;
+  Scheduler service(shared_engine(), options);
+  EXPECT_EQ(service.n_slots(), 2);
+  EXPECT_EQ(service.slot_context(), 1024);
+  EXPECT_EQ(service.speculation().kind, "draft-mtp");
+  EXPECT_EQ(service.speculation().n_max, 3);
+  EXPECT_TRUE(service.speculation().mtp_present);
+  const auto prompt = task_prompts(1)[0];
+  auto recorder = std::make_shared<Recorder>();
+  Request request = request_for(prompt, kTokens, recorder);
+  request.speculation.adaptive = false;
+  request.description = "{}";
+  request.id_slot = 1;
+  std::string description;
+  recorder->hook = [&](const scheduler::TokenEvent&) {
+    description = service.slots()[1].description;
+    return true;
+  };
+  const RequestId id = submitted(service, std::move(request));
+  recorder->wait();
+  EXPECT_EQ(description, "{}");
+  answer_drafted(service, prompt, kTokens);
+  // The slot is let go a moment after its listener heard of the end.
+  service.drain(std::chrono::steady_clock::now() + std::chrono::seconds(200));
+  const auto slots = service.slots();
+  ASSERT_EQ(slots.size(), 2U);
+  EXPECT_EQ(slots[1].id, 1);
+  EXPECT_FALSE(slots[1].is_processing);
+  EXPECT_EQ(slots[1].request, id + 1);  // where the conversation already was
+  EXPECT_EQ(slots[1].description, "");
+  EXPECT_EQ(slots[1].prompt, prompt);
+  EXPECT_EQ(slots[1].generated, recorder->ids());
+  EXPECT_EQ(slots[1].n_decoded, static_cast<int>(recorder->ids().size()));
+  const auto metrics = service.metrics();
+  EXPECT_EQ(metrics.prompt_tokens, prompt.size() + 1);
+  EXPECT_EQ(metrics.prompt_tokens_cached, prompt.size() - 1);
+  EXPECT_EQ(metrics.predicted_tokens, 2 * recorder->ids().size());
+  EXPECT_EQ(metrics.prefix_misses.at("cold"), 1U);
+  EXPECT_EQ(metrics.prefix_hits, 1U);
+  EXPECT_EQ(metrics.recent_ttft_seconds.size(), 2U);
+  EXPECT_GT(metrics.n_checkpoints, 0);
+  EXPECT_GT(metrics.checkpoint_bytes, 0U);
+  EXPECT_EQ(metrics.requests_processing, 0);
+  EXPECT_GT(metrics.depth_rounds[3], 0U);
+  const auto speculation = service.speculation();
+  EXPECT_FALSE(speculation.acceptance_at.empty());
+  EXPECT_EQ(speculation.verify_seconds_width.size(), 18U);
+  EXPECT_GT(speculation.draft_step_seconds, 0.0);
+}
+
 TEST(Scheduling, AStopInsideAnAcceptedRunKeepsNothingBehindIt) {
   engine::Engine& engine = shared_engine();
   Scheduler service(engine, small_options(1));
@@ -709,7 +783,7 @@ TEST(Scheduling, SleepsWhenIdleAndWakesForTheNextRequest) {
   EXPECT_EQ(service.slots().size(), 1U);
   EXPECT_TRUE(service.is_sleeping());
   EXPECT_EQ(answer(service, prompt, 4)->ids(), first->ids());
-  EXPECT_EQ(n_loads, 2);
+  EXPECT_GE(n_loads, 2);
 }
 
 TEST(Scheduling, LogsTheLinesPeopleSearchFor) {

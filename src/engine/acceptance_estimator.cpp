@@ -12,7 +12,9 @@ constexpr double kPooledWeight = 2.0;               ///< promised hits before th
 constexpr double kBucketWeight = 8.0;               ///< entries a bucket is worth to its cells
 constexpr double kExpectedAtStart = 0.7;            ///< middle of what published heads reach
 constexpr double kExpectedShare = 1.0 / 24.0;       ///< newest round's share in expected_
-constexpr double kDriftShare = 1.0 / 64.0;          ///< pull on positions that were not drafted
+/// Rounds that the expectation brought from another text is worth.
+constexpr int kRoundsOfPrior = 4;
+constexpr double kDriftShare = 1.0 / 64.0;  ///< pull on positions that were not drafted
 
 std::size_t index_of(int position) {
   return static_cast<std::size_t>(std::clamp(position, 0, kMaxDraftChain - 1));
@@ -49,6 +51,16 @@ double AcceptanceEstimator::acceptance(float confidence, int position) const {
 
 double AcceptanceEstimator::expected_at(int position) const {
   return expected_[index_of(position)];
+}
+
+void AcceptanceEstimator::fade(double share) {
+  pooled_hits_ *= share;
+  pooled_promise_ *= share;
+  for (Tally& tally : bucket_) tally.hits *= share, tally.trials *= share;
+  for (auto& row : cell_) {
+    for (Tally& tally : row) tally.hits *= share, tally.trials *= share;
+  }
+  for (int& n : n_expected_) n = std::min(n, kRoundsOfPrior);
 }
 
 void AcceptanceEstimator::record(float confidence, int position, bool kept) {

@@ -27,6 +27,10 @@ class AcceptanceEstimator {
   /// The same for a position not drafted yet.
   double expected_at(int position) const;
 
+  /// Makes what was learnt count less against what will be, as for another text of the same model:
+  /// tallies shrink to `share` of their weight, 0 .. 1; the estimates stay.
+  void fade(double share);
+
   /// A round's outcome: the confidence of each drafted token, of which the first n_verified were
   /// shown to the target and the first n_accepted kept (the one after those was refused, unless
   /// all that were verified were kept). Counts out of range are clamped.

@@ -17,6 +17,9 @@ namespace {
 /// 0.5%.
 constexpr int kLongestPlainInterval = 128;
 
+/// Another text is like the last one, but not the same.
+constexpr double kExperienceShare = 0.25;
+
 }  // namespace
 
 void validate(const DraftLimits& limits) {
@@ -39,6 +42,18 @@ DraftPolicy::DraftPolicy(const DraftLimits& limits, bool adaptive, std::shared_p
       adaptive_(adaptive),
       costs_(costs ? std::move(costs) : std::make_shared<CostTable>()) {
   validate(limits);
+}
+
+void DraftPolicy::learn(const DraftExperience& experience) {
+  acceptance_ = experience.acceptance;
+  acceptance_.fade(kExperienceShare);
+  balance_ = std::clamp(experience.balance, kNextCredit, kCredit);
+  drafted_rounds_ = experience.drafted_rounds;
+  plain_interval_ = experience.plain_interval;
+}
+
+DraftExperience DraftPolicy::experience() const {
+  return {acceptance_, balance_, drafted_rounds_, plain_interval_};
 }
 
 double DraftPolicy::extra_seconds(int n_drafts) const {

@@ -65,6 +65,15 @@ struct PassShare {
   int n_free_columns = kMaxDraftChain;  ///< columns this sequence's own drafts may take
 };
 
+/// What drafting one text taught for the next of the same model. Without it every short reply would
+/// pay for finding out again that a head is useless, or how long a plain step takes.
+struct DraftExperience {
+  AcceptanceEstimator acceptance;
+  double balance = 0.0;  ///< of the account, in plain steps
+  int drafted_rounds = 0;
+  int plain_interval = 0;
+};
+
 class DraftPolicy {
  public:
   /// Share of plain decoding time that may be lost on finding out whether drafting pays.
@@ -73,11 +82,17 @@ class DraftPolicy {
   static constexpr double kCredit = 8.0;
   /// The same at first, before anything is known of the head.
   static constexpr double kFirstCredit = 1.5;
+  /// The same at least, for a text that begins with the experience of another: a few probes.
+  static constexpr double kNextCredit = 0.3;
 
   /// Not adaptive: always n_max drafts unless p_min ends them; nothing is learnt. `costs`: the
   /// table to read and to fill; empty: one of its own. Throws RequestError on limits out of range.
   explicit DraftPolicy(const DraftLimits& limits, bool adaptive = true,
                        std::shared_ptr<CostTable> costs = nullptr);
+
+  /// Begins with what another text taught; before the first round.
+  void learn(const DraftExperience& experience);
+  DraftExperience experience() const;
 
   /// Begins a round. Most drafts to make, 0: decode one token plainly (not worth it, or the cost of
   /// a plain step has to be measured).

@@ -219,6 +219,40 @@ TEST(DraftPolicy, AGoodHeadIsUsedFromTheSecondRoundOn) {
   }
 }
 
+TEST(DraftPolicy, ShortTextsAfterEachOtherPayForAUselessHeadOnlyOnce) {
+  const Machine machine = linear_machine(0.1, 0.05);
+  auto costs = std::make_shared<CostTable>();
+  DraftPolicy first({.n_max = 3}, true, costs);
+  simulate(first, useless, machine, 96, 1);
+  DraftExperience experience = first.experience();
+  double seconds = 0.0;
+  int tokens = 0;
+  for (std::uint64_t seed = 2; seed < 42; ++seed) {
+    DraftPolicy policy({.n_max = 3}, true, costs);
+    policy.learn(experience);
+    const Outcome out = simulate(policy, useless, machine, 96, seed);
+    experience = policy.experience();
+    seconds += out.seconds;
+    tokens += out.tokens;
+  }
+  EXPECT_LE(seconds, 1.02 * tokens);
+  // And one that became good is used within a short text.
+  DraftPolicy policy({.n_max = 3}, true, costs);
+  policy.learn(experience);
+  EXPECT_GT(simulate(policy, easy, machine, 200, 50).speedup(), 1.4);
+}
+
+TEST(DraftPolicy, AGoodHeadIsUsedFromTheFirstRoundOfTheNextText) {
+  const Machine machine = linear_machine(0.045, 0.01);
+  auto costs = std::make_shared<CostTable>();
+  DraftPolicy first({.n_max = 4}, true, costs);
+  simulate(first, easy, machine, 500, 1);
+  DraftPolicy next({.n_max = 4}, true, costs);
+  next.learn(first.experience());
+  EXPECT_EQ(next.begin_round(DraftChoice::Favourite), 4);
+  EXPECT_FALSE(next.parked());
+}
+
 TEST(DraftPolicy, SharedPassesCostEveryoneInThem) {
   // One more column costs a tenth of a pass. Alone that pays for a draft kept 7 times in 10; with
   // 31 streams waiting for it, it does not.

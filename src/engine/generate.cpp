@@ -79,7 +79,9 @@ Generator::Generator(Session& session, const sampling::SamplingParams& sampling,
       policy_(speculation.limits, speculation.adaptive, costs_),
       rule_(rule_of(sampling, speculation)),
       constraint_(parts.constraint),
-      probabilities_(parts.probabilities) {}
+      probabilities_(parts.probabilities) {
+  if (parts.experience != nullptr) policy_.learn(*parts.experience);
+}
 
 void Generator::observe_prompt() {
   sampler_.rollback(n_observed_);

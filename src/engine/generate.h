@@ -81,6 +81,7 @@ struct GeneratorParts {
   std::shared_ptr<CostTable> costs;  ///< empty: one of its own
   /// A drafter for this model to take a fresh one from; null: one is made.
   const Drafter* drafter = nullptr;
+  const DraftExperience* experience = nullptr;      ///< of an earlier reply; null: none
   sampling::TokenConstraint* constraint = nullptr;  ///< of the reply; must outlive the generator
   ProbabilityOptions probabilities;
 };

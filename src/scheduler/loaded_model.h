@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cache/checkpoint_file.h"
@@ -29,6 +30,11 @@ class LoadedModel {
   /// Null when nothing is to be drafted.
   const engine::MtpDrafter* drafter() const { return drafter_.get(); }
   const std::shared_ptr<engine::CostTable>& costs() const { return costs_; }
+  /// What the newest reply that drafted has learnt; null before.
+  const engine::DraftExperience* experience() const {
+    return experience_ ? &*experience_ : nullptr;
+  }
+  void remember(const engine::DraftExperience& experience) { experience_ = experience; }
   /// What state files of this model belong to.
   cache::StateIdentity identity() const;
 
@@ -38,6 +44,7 @@ class LoadedModel {
   engine::SessionPools pools_;
   std::vector<std::unique_ptr<engine::Session>> sessions_;
   std::unique_ptr<engine::MtpDrafter> drafter_;
+  std::optional<engine::DraftExperience> experience_;
   std::shared_ptr<engine::CostTable> costs_ = std::make_shared<engine::CostTable>();
 };
 

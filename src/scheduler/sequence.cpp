@@ -35,6 +35,7 @@ Sequence::Sequence(Job job, int slot, LoadedModel& model, const SchedulerOptions
                  allowed(job_.request.speculation, options.speculation, model.drafter() != nullptr),
                  {.costs = model.costs(),
                   .drafter = model.drafter(),
+                  .experience = model.experience(),
                   .constraint = job_.request.constraint.get(),
                   .probabilities = {job_.request.n_probs, job_.request.post_sampling_probs}}),
       began_(Clock::now()) {

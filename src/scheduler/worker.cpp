@@ -267,6 +267,10 @@ void Worker::end(Slot& slot) {
   log_end(slot);
   const std::string failure = slot.sequence->finish();
   if (!failure.empty()) say(slot, fmt::format("its listener failed at the end: {}", failure));
+  const engine::Generator& generator = slot.sequence->generator();
+  if (generator.drafts() && slot.sequence->timings().draft_rounds > 0) {
+    model_->remember(generator.policy().experience());
+  }
   // What was read and written is there for the next request, also after a cancel. The listener
   // does not wait for that.
   try {
