@@ -40,10 +40,10 @@ void check_points(const BatchPart& part) {
 
 }  // namespace
 
-// Where a part's rows stand, and the copies of its state made on the way.
-struct Batch::Row {
+// Where a part's rows stand in the pass, and the copies of its state made on the way.
+struct Batch::Rows {
   std::size_t part = 0;  // index into the parts
-  int first = 0;         // row
+  int first = 0;
   std::vector<cache::RecurrentState::Snapshot> snapshots;
   std::vector<StateCopy> copies;
 };
@@ -83,87 +83,102 @@ void Batch::check(std::span<const BatchPart> parts) const {
 
 std::vector<BatchOutput> Batch::run(std::span<const BatchPart> parts) {
   check(parts);
-  // Rows whose logits are wanted come first, so that they stand together.
-  std::vector<Row> rows;
-  for (const bool prompt : {false, true}) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (is_prompt(parts[i]) == prompt) rows.emplace_back().part = i;
-    }
-  }
-  // What may fail for want of memory, before any session changes.
-  for (Row& row : rows) {
-    const BatchPart& part = parts[row.part];
-    part.session->make_room(static_cast<int>(part.tokens.size()), is_prompt(part));
-    row.snapshots.reserve(part.checkpoints_at.size());
-    for (const int at : part.checkpoints_at) {
-      row.snapshots.push_back(part.session->recurrent_.make_snapshot());
-      row.copies.push_back({at - part.session->n_past(), &row.snapshots.back()});
-    }
-  }
-
+  if (parts.empty()) return {};
+  std::vector<Rows> pass = make_room(parts);
   std::vector<TokenId> tokens;
   std::vector<RopePosition> rope;
-  std::vector<PassPart> pass;
-  int n_logits = 0;
-  for (Row& row : rows) {
-    const BatchPart& part = parts[row.part];
-    row.first = static_cast<int>(tokens.size());
+  std::vector<PassPart> pass_parts;
+  for (Rows& rows : pass) {
+    const BatchPart& part = parts[rows.part];
+    rows.first = static_cast<int>(tokens.size());
     tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
-    pass.push_back(part.session->begin_pass(part.tokens, is_prompt(part)));
-    pass.back().copies = row.copies;
-    for (int i = 0; i < pass.back().n; ++i) {
-      const int p = pass.back().first_pos + i;  // text: time, height and width advance together
-      rope.push_back({p, p, p});
+    PassPart& at = pass_parts.emplace_back(part.session->begin_pass(part.tokens, is_prompt(part)));
+    at.copies = rows.copies;
+    for (int p = at.first_pos; p < at.first_pos + at.n; ++p) {
+      rope.push_back({p, p, p});  // text: time, height and width advance together
     }
-    if (!is_prompt(part)) n_logits = static_cast<int>(tokens.size());
   }
-  if (tokens.empty()) return {};
-  engine_.text_model().forward(tokens, rope, pass, workspace_, hidden_.data());
-  if (engine_.mtp_head() != nullptr) catch_up_head(parts, rows);
+  engine_.text_model().forward(tokens, rope, pass_parts, workspace_, hidden_.data());
+  if (engine_.mtp_head() != nullptr) catch_up_head(parts, pass);
+  for (const Rows& rows : pass) {
+    parts[rows.part].session->end_pass(hidden_of(rows.first), is_prompt(parts[rows.part]));
+  }
+  return collect(parts, pass);
+}
 
+// Puts the parts in order: rows whose logits are wanted first, so that they stand together. Takes
+// everything that may be refused for want of memory, before any session changes.
+std::vector<Batch::Rows> Batch::make_room(std::span<const BatchPart> parts) {
+  std::vector<Rows> pass;
+  std::size_t n_logits = 0;
+  for (const bool prompts : {false, true}) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (is_prompt(parts[i]) != prompts) continue;
+      pass.emplace_back().part = i;
+      if (!prompts) n_logits += parts[i].tokens.size();
+    }
+  }
+  logits_.grow_to(n_logits * z(engine_.config().n_vocab));
+  for (Rows& rows : pass) {
+    const BatchPart& part = parts[rows.part];
+    part.session->make_room(static_cast<int>(part.tokens.size()), is_prompt(part));
+    rows.snapshots.reserve(part.checkpoints_at.size());
+    for (const int at : part.checkpoints_at) {
+      rows.snapshots.push_back(part.session->recurrent_.make_snapshot());
+      rows.copies.push_back({at - part.session->n_past(), &rows.snapshots.back()});
+    }
+  }
+  return pass;
+}
+
+// The outputs, in the order of the parts.
+std::vector<BatchOutput> Batch::collect(std::span<const BatchPart> parts, std::span<Rows> pass) {
   const std::size_t width = z(engine_.config().d_model);
   const std::size_t n_vocab = z(engine_.config().n_vocab);
-  const std::span<const float> all =
-      n_logits > 0 ? logits(hidden_.data(), n_logits) : std::span<const float>();
   std::vector<BatchOutput> out(parts.size());
-  for (Row& row : rows) {
-    const BatchPart& part = parts[row.part];
-    const float* hidden = hidden_.data() + z(row.first) * width;
-    part.session->end_pass(hidden, is_prompt(part));
-    for (std::size_t i = 0; i < row.copies.size(); ++i) {
-      out[row.part].checkpoints.push_back(
-          part.session->make_checkpoint(part.checkpoints_at[i], std::move(row.snapshots[i]),
-                                        {hidden + z(row.copies[i].n_rows - 1) * width, width}));
+  int n_logits = 0;
+  for (Rows& rows : pass) {
+    const BatchPart& part = parts[rows.part];
+    for (std::size_t i = 0; i < rows.copies.size(); ++i) {
+      const float* hidden = hidden_of(rows.first + rows.copies[i].n_rows - 1);
+      out[rows.part].checkpoints.push_back(part.session->make_checkpoint(
+          part.checkpoints_at[i], std::move(rows.snapshots[i]), {hidden, width}));
     }
-    if (!is_prompt(part)) {
-      out[row.part].logits = all.subspan(z(row.first) * n_vocab, part.tokens.size() * n_vocab);
-    }
+    if (is_prompt(part)) continue;
+    n_logits += static_cast<int>(part.tokens.size());
+    out[rows.part].logits = {logits_.data() + z(rows.first) * n_vocab,
+                             part.tokens.size() * n_vocab};
   }
+  if (n_logits > 0) logits(hidden_.data(), n_logits);
   return out;
 }
 
 // Stores the pairs that prompt parts complete: from where the head stands to the last row but one,
 // whose successor is the last token known. In slices of what the workspace holds, since a head may
 // lag behind its part.
-void Batch::catch_up_head(std::span<const BatchPart> parts, std::span<const Row> rows) {
+void Batch::catch_up_head(std::span<const BatchPart> parts, std::span<const Rows> pass) {
   pairs_.clear();
   const auto flush = [&] {
     if (pairs_.n() > 0) engine_.mtp_head()->catch_up(pairs_, workspace_);
     pairs_.clear();
   };
-  for (const Row& row : rows) {
-    Session& session = *parts[row.part].session;
-    if (!is_prompt(parts[row.part]) || !session.has_mtp()) continue;
-    const float* hidden = hidden_.data() + z(row.first) * z(engine_.config().d_model);
+  for (const Rows& rows : pass) {
+    Session& session = *parts[rows.part].session;
+    if (!is_prompt(parts[rows.part]) || !session.has_mtp()) continue;
     const int end = session.n_past_ + session.n_run_ - 1;
     while (session.mtp_pairs_ < end) {
       const int n = std::min(end - session.mtp_pairs_, workspace_.max_tokens - pairs_.n());
-      session.add_pairs(session.mtp_pairs_, session.mtp_pairs_ + n, hidden, -1, pairs_);
+      session.add_pairs(session.mtp_pairs_, session.mtp_pairs_ + n, hidden_of(rows.first), -1,
+                        pairs_);
       session.mtp_pairs_ += n;
       if (pairs_.n() == workspace_.max_tokens) flush();
     }
   }
   flush();
+}
+
+const float* Batch::hidden_of(int row) const {
+  return hidden_.data() + z(row) * z(engine_.config().d_model);
 }
 
 std::span<const float> Batch::mtp_step(std::span<const DraftStep> steps) {

@@ -69,10 +69,13 @@ class Batch {
 
  private:
   friend class Session;
-  struct Row;  // a part's place in the pass
+  struct Rows;  // a part's place in the pass
 
   void check(std::span<const BatchPart> parts) const;
-  void catch_up_head(std::span<const BatchPart> parts, std::span<const Row> rows);
+  std::vector<Rows> make_room(std::span<const BatchPart> parts);
+  void catch_up_head(std::span<const BatchPart> parts, std::span<const Rows> pass);
+  std::vector<BatchOutput> collect(std::span<const BatchPart> parts, std::span<Rows> pass);
+  const float* hidden_of(int row) const;
   std::span<const float> logits(const float* hidden, int n);
 
   Engine& engine_;

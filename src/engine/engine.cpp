@@ -40,7 +40,9 @@ int available_cores() { return std::max(1, static_cast<int>(std::thread::hardwar
 Engine::Engine(const EngineOptions& options)
     : pool_(choose_threads(options.n_threads)), ops_(make_ops(pool_, options)) {
   gguf::File file = gguf::File::open(options.model_path);
-  weights_.emplace(std::move(file), *ops_, pool_, options.progress);
+  std::optional<gguf::File> head;
+  if (!options.head_path.empty()) head = gguf::File::open(options.head_path);
+  weights_.emplace(std::move(file), *ops_, pool_, options.progress, std::move(head));
   tokenizer_.emplace(tokenizer::Tokenizer::from_gguf(weights_->file()));
   if (tokenizer_->n_vocab() > config().n_vocab) {
     throw FormatError(

@@ -30,6 +30,7 @@ using WrapOps = std::function<std::unique_ptr<kernels::Ops>(std::unique_ptr<kern
 
 struct EngineOptions {
   std::string model_path;
+  std::string head_path = {};  ///< a file of its own with the MTP head; empty: the model's, if any
   int n_threads = 0;  ///< 0: one per processor core available to this process
   BackendChoice backend;
   model::qwen35::LoadProgress progress;

@@ -74,6 +74,7 @@ std::uint64_t model_fingerprint(const model::qwen35::Weights& weights,
   Hash hash;
   add_config(hash, weights.config());
   add_tensors(hash, weights.file());
+  if (weights.head_file() != nullptr) add_tensors(hash, *weights.head_file());
   for (TokenId id = 0; id < tokenizer.n_vocab(); ++id) hash.add(tokenizer.piece(id));
   return hash.value();
 }
