@@ -6,6 +6,9 @@
 // handler said something) cancels the timer and so wakes it; it looks at what changed and waits
 // again. Each wait thereby has a deadline, and an idle connection costs a few small objects.
 // docs/http-server.md describes the states and all limits.
+//
+// Loops here have a condition, and no co_await stands inside one: GCC 12 was seen to compile
+// `for (;;) { ... if (!co_await x && y) co_return ...; }` into a trap.
 #pragma once
 
 #include <fmt/format.h>
@@ -124,19 +127,16 @@ class Connection final : public ConnectionBase,
 
   Task<bool> open() {
     if (site_->closing) co_return false;
-    bool done = false;
-    transport_.async_open([self = this->shared_from_this(), &done](error_code error) {
-      done = true;
+    transport_.async_open([self = this->shared_from_this()](error_code error) {
+      self->opened_ = true;
       if (error) self->broken_ = true;
       self->wake();
     });
     const auto deadline = Clock::now() + site_->options.header_timeout;
-    while (!done) {
-      // `done` lives in this frame: the handshake is ended before the frame is.
-      const bool in_time = co_await wait(deadline);
-      if (!in_time) abort();
-    }
-    co_return !broken_;
+    bool in_time = true;
+    while (!opened_ && !broken_ && in_time) in_time = co_await wait(deadline);
+    if (!in_time) abort();
+    co_return opened_ && !broken_;
   }
 
   /// Until the first byte of a request is there. False: the connection is over.
@@ -160,15 +160,14 @@ class Connection final : public ConnectionBase,
     auto reader = std::make_unique<RequestReader>(
         RequestReader::Limits{.max_header_bytes = site_->options.max_header_bytes,
                               .max_body_bytes = site_->options.max_body_bytes});
-    Manner manner;
     bool complete = co_await read_phase(*reader, RequestReader::Phase::Head,
                                         Clock::now() + site_->options.header_timeout);
     if (!complete || reader->phase() == RequestReader::Phase::Failed) {
-      refuse_unread(*reader, complete, manner);
+      refuse_unread(*reader, complete);
       co_await flush();
       co_return false;
     }
-    manner = manner_of(reader->head());
+    Manner manner = manner_of(reader->head());
     auto admission = std::make_unique<Admission>(admit(*site_, reader->head()));
     if (admission->refusal) {
       co_await skip_body(*reader, manner);
@@ -183,7 +182,7 @@ class Connection final : public ConnectionBase,
     complete = co_await read_phase(*reader, RequestReader::Phase::Body,
                                    Clock::now() + site_->options.timeout);
     if (!complete || reader->phase() == RequestReader::Phase::Failed) {
-      refuse_unread(*reader, complete, manner);
+      refuse_unread(*reader, complete);
       co_await flush();
       co_return false;
     }
@@ -200,21 +199,17 @@ class Connection final : public ConnectionBase,
   Task<> finish() {
     co_await flush();
     if (broken_ || !spoke_) co_return;
-    bool shut = false;
-    transport_.async_shutdown([self = this->shared_from_this(), &shut](error_code) {
-      shut = true;
+    transport_.async_shutdown([self = this->shared_from_this()](error_code) {
+      self->shut_ = true;
       self->wake();
     });
     const auto deadline = Clock::now() + kLinger;
-    while (!broken_ && !(shut && ended_)) {
+    bool in_time = true;
+    while (!broken_ && !(shut_ && ended_) && in_time) {
       input_.clear();
       start_read();
-      const bool in_time = co_await wait(deadline);
-      if (!in_time) break;
+      in_time = co_await wait(deadline);
     }
-    transport_.close();
-    // `shut` lives in this frame.
-    while (!shut) co_await wait(Clock::now() + kNever);
   }
 
   // --- requests ---
@@ -234,8 +229,8 @@ class Connection final : public ConnectionBase,
   }
 
   /// The answer to what could not be read to its end.
-  void refuse_unread(const RequestReader& reader, bool complete, Manner manner) {
-    manner.keep_alive = false;
+  void refuse_unread(const RequestReader& reader, bool complete) {
+    Manner manner;
     RequestReader::Failure failure = reader.failure();
     if (!complete) {
       if (ended_ || broken_) return;  // gone in the middle of a sentence
@@ -243,10 +238,10 @@ class Connection final : public ConnectionBase,
     }
     std::string path;
     if (reader.has_head()) {
-      manner.http_1_1 = reader.head().http_1_1;
-      manner.origin = find_header(reader.head().headers, "Origin");
+      manner = manner_of(reader.head());
       path = admit(*site_, reader.head()).target.path;
     }
+    manner.keep_alive = false;
     queue_response(
         site_->router.error(path, failure.status, "invalid_request_error", failure.message),
         manner);
@@ -321,8 +316,7 @@ class Connection final : public ConnectionBase,
     Progress progress;
     Clock::time_point leave_by = Clock::now() + kNever;
     bool told = false;
-    for (;;) {
-      if (broken_) co_return false;
+    while (!broken_) {
       const bool room = output_.empty() && !writing_;
       Answer::Delivery news = answer->take(room);
       if (news.overflow) {
@@ -348,6 +342,7 @@ class Connection final : public ConnectionBase,
       if (Clock::now() >= leave_by) co_return false;
       if (writing_ && Clock::now() >= written_ + site_->options.timeout) abort();
     }
+    co_return false;
   }
 
   void queue_news(Answer::Delivery news, const std::string& path, Progress& progress,
@@ -505,6 +500,8 @@ class Connection final : public ConnectionBase,
   bool waiting_ = false;
   bool reading_ = false;
   bool writing_ = false;
+  bool opened_ = false;  ///< the handshake is done
+  bool shut_ = false;    ///< our half is closed
   bool spoke_ = false;   ///< something was sent
   bool ended_ = false;   ///< the peer sends no more
   bool broken_ = false;  ///< nothing can be sent or received

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "base/text.h"
 
@@ -106,7 +107,13 @@ std::optional<Router::Match> Router::find(std::string_view method, std::string_v
 
 Response Router::error(std::string_view path, int status, std::string_view type,
                        std::string_view message) const {
-  if (error_format_) return error_format_(path, status, type, message);
+  if (error_format_) {
+    try {
+      return error_format_(path, status, type, message);
+    } catch (const std::exception&) {
+      // The plain form below still says what was wrong.
+    }
+  }
   Response out;
   out.status = status;
   out.body = fmt::format(R"({{"error":{{"code":{},"message":{},"type":{}}}}})", status,

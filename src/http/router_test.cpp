@@ -72,5 +72,11 @@ TEST(Router, WritesErrorsAsJsonWhateverTheirText) {
             "\xC3\xBC\",\"type\":\"t\"}}");
 }
 
+TEST(Router, WritesErrorsEvenWhenTheirFormatFails) {
+  Router router;
+  router.set_error_format([](auto...) -> Response { throw std::runtime_error("no"); });
+  EXPECT_THAT(router.error("/", 404, "t", "m").body, HasSubstr(R"("message":"m")"));
+}
+
 }  // namespace
 }  // namespace foretoken::http

@@ -115,9 +115,16 @@ class Server::Impl {
  public:
   Impl(const ServerOptions& options, Router router)
       : pool_(static_cast<std::size_t>(std::max(options.n_handler_threads, 1))),
-        site_(std::make_shared<Site>(
-            options, std::move(router),
-            [this](std::function<void()> task) { asio::post(pool_, std::move(task)); })) {
+        site_(
+            std::make_shared<Site>(options, std::move(router), [this](std::function<void()> task) {
+              asio::post(pool_, [task = std::move(task)] {
+                try {
+                  task();
+                } catch (const std::exception&) {
+                  // Out of memory while answering; the exchange is dropped, which is answered.
+                }
+              });
+            })) {
     if (!options.tls_certificate_file.empty()) {
       tls_ = make_tls_context(options.tls_key_file, options.tls_certificate_file);
     }

@@ -155,16 +155,22 @@ Admission admit(const Site& site, const RequestHead& head) {
 }
 
 void run_handler(const Site& site, const Handler& handler, const ExchangePtr& exchange) {
-  const std::string& path = exchange->request().path;
+  int status = 500;
+  std::string type = "server_error";
+  std::string message = "unknown error";
   try {
     handler(exchange);
+    return;
   } catch (const RequestError& error) {
-    exchange->respond(site.router.error(path, 400, "invalid_request_error", error.what()));
+    status = 400;
+    type = "invalid_request_error";
+    message = error.what();
   } catch (const std::exception& error) {
-    exchange->respond(site.router.error(path, 500, "server_error", error.what()));
+    message = error.what();
   } catch (...) {
-    exchange->respond(site.router.error(path, 500, "server_error", "unknown error"));
+    // Something that is no exception was thrown; there is nothing to quote.
   }
+  exchange->respond(site.router.error(exchange->request().path, status, type, message));
 }
 
 }  // namespace foretoken::http

@@ -70,7 +70,9 @@ class TlsClient {
   std::string receive_until(std::string_view text) {
     std::string out;
     char buffer[65536];
-    while (out.find(text) == std::string::npos) {
+    std::size_t searched = 0;
+    while (out.find(text, searched) == std::string::npos) {
+      searched = out.size() - std::min(out.size(), text.size());
       const int n = SSL_read(ssl_, buffer, sizeof buffer);
       if (n <= 0) {
         ended_well_ = SSL_get_error(ssl_, n) == SSL_ERROR_ZERO_RETURN;
