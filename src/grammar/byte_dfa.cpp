@@ -21,7 +21,7 @@ class ClassBuilder {
     struct Length {
       char32_t first, last;
       unsigned lead_first, lead_last, lead_bits;
-      int n_following;
+      unsigned n_following;
     };
     static constexpr std::array<Length, 4> kLengths = {{{0, 0x7F, 0x00, 0x7F, 0x7F, 0},
                                                         {0x80, 0x7FF, 0xC2, 0xDF, 0x1F, 1},
@@ -45,7 +45,7 @@ class ClassBuilder {
 
  private:
   /// The state in which `n_following` more bytes choose among the characters from `base` on.
-  std::uint16_t state_for(const CharRanges& ranges, char32_t base, int n_following) {
+  std::uint16_t state_for(const CharRanges& ranges, char32_t base, unsigned n_following) {
     const char32_t last = base + (char32_t{1} << (6 * n_following)) - 1;
     const auto at = std::ranges::lower_bound(ranges, base, {}, &CharRange::last);
     if (at == ranges.end() || at->first > last) return ByteDfa::kFail;

@@ -250,8 +250,7 @@ StateId Matcher::explore(StateId state, unsigned char byte) {
 
 StateId Matcher::intern(std::vector<NodeId> nodes, bool complete) {
   std::ranges::sort(nodes);
-  const auto repeated = std::ranges::unique(nodes);
-  nodes.erase(repeated.begin(), repeated.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   if (nodes.empty() && !complete) return kDead;
   if (nodes.size() > kMaxWays) refuse_ambiguity();
   std::size_t hash = complete ? 1 : 0;

@@ -122,8 +122,7 @@ class Compiler {
       std::vector<std::string_view> texts;
       for (const ExprId child : expr.children) texts.push_back(rules_[child].text);
       std::ranges::sort(texts);
-      const auto repeated = std::ranges::unique(texts);
-      texts.erase(repeated.begin(), repeated.end());
+      texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
       std::vector<std::uint32_t> jumps;
       emit_words(texts, 0, jumps);
       land(jumps);

@@ -2,8 +2,6 @@
 // and of taking tokens back.
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include "base/error.h"
 #include "grammar/test_grammar.h"
 

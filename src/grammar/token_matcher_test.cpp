@@ -27,6 +27,8 @@ constexpr const char* kGrammars[] = {
     R"(root ::= [^\n]{3,5} "\n" [a-z]* "\n\n")",
     R"(root ::= .{0,300} "ab" [^a]* ("=" [^\n"]* "\"")*)",
     R"(root ::= "{" ("\"name\":" ("true" | "false" | "null" | [0-9]+) ","?)* "}")",
+    R"(root ::= ([^"\\]{2,4} [^"a]* "\"")+)",
+    R"(root ::= ("\"" ([^"\\\x00-\x1F] | "\\" ["\\nu]){1,3} "\"" ","?)+)",
     "root ::= [\xC3\x80-\xC3\xBF\xE4\xB8\x80-\xE4\xBB\xBF\"]+ | \"</think>\" [^<]+",
 };
 
