@@ -64,8 +64,11 @@ std::string rule_name(std::string_view path) {
 
 SchemaConverter::SchemaConverter(Rules& rules, const Json& root, SchemaBudget& budget,
                                  std::string name)
-    : rules_(rules), root_(root), budget_(budget), merger_(root, budget), name_(std::move(name)) {
-  check_schema_size(root, name_);
+    : rules_(rules), root_(root), budget_(budget), merger_(root, budget), name_(std::move(name)) {}
+
+ExprId SchemaConverter::json_document() {
+  check_schema_size(root_, name_);
+  return json_value(root_, name_);
 }
 
 ExprId SchemaConverter::json_value(const Json& schema, const std::string& path) {

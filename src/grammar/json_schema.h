@@ -18,13 +18,14 @@ namespace foretoken::grammar {
 class SchemaConverter {
  public:
   /// `root` is what "#" means, `name` how its path begins in errors and names of rules. All are
-  /// borrowed; `rules` has add_json_rules. Throws for a document too large to work with.
+  /// borrowed; `rules` has add_json_rules. Whoever converts parts of a document instead of all of
+  /// it calls check_schema_size first.
   SchemaConverter(Rules& rules, const Json& root, SchemaBudget& budget, std::string name);
 
   /// The JSON texts of `schema`, which stands at `path`.
   ExprId json_value(const Json& schema, const std::string& path);
   /// The whole document.
-  ExprId json_document() { return json_value(root_, name_); }
+  ExprId json_document();
 
   /// The texts of a tool's argument, as the family writes them: strings without quotes, everything
   /// else as JSON, and booleans and null also as Python spells them. Absent where any text will

@@ -318,6 +318,13 @@ TEST(JsonSchema, BombsAreRefusedQuickly) {
   }
   expect_quick_error(Json::object({{"$defs", defs}, {"$ref", "#/$defs/d39"}}), "doubling allOf");
 
+  Json names = Json::array();
+  for (int i = 0; i < 20'000; ++i) names.push_back("n" + std::to_string(i));
+  const Json one_enum = Json::object({{"enum", names}});
+  const Json one_list = Json::object({{"required", names}});
+  expect_quick_error(Json::object({{"allOf", Json::array({one_enum, one_enum})}}), "enum twice");
+  expect_quick_error(Json::object({{"allOf", Json::array({one_list, one_list})}}), "names twice");
+
   Json choice = Json::array();
   for (int i = 0; i < 60; ++i) choice.push_back(Json::object({{"const", i}}));
   Json product = Json::array();

@@ -98,6 +98,11 @@ StateId Matcher::join(StateId a, StateId b) {
 
 // --- nodes
 
+void Matcher::work(std::size_t n_ways) {
+  if (n_ways > work_left_) refuse_ambiguity();
+  work_left_ -= n_ways;
+}
+
 Matcher::NodeId Matcher::node(std::uint32_t pc, NodeId parent, std::uint32_t extra) {
   const Node key{pc, parent, extra};
   const auto [found, is_new] = node_ids_.try_emplace(key, static_cast<NodeId>(nodes_.size()));
@@ -122,18 +127,19 @@ Matcher::Closure Matcher::closure(NodeId start) {
   Closure result;
   result.begin = pool_.size();
   const std::uint32_t mark = ++n_closures_;
-  std::vector<NodeId> work = {start};
-  for (std::size_t steps = 0; !work.empty(); ++steps) {
+  std::vector<NodeId> next = {start};
+  for (std::size_t steps = 0; !next.empty(); ++steps) {
     if (steps > kMaxClosureSteps) refuse_ambiguity();
-    const NodeId id = work.back();
-    work.pop_back();
+    work(1);
+    const NodeId id = next.back();
+    next.pop_back();
     if (id == kBottom) {
       result.complete = true;
       continue;
     }
     if (seen_[id] == mark) continue;
     seen_[id] = mark;
-    expand(id, work);
+    expand(id, next);
   }
   result.size = static_cast<std::uint32_t>(pool_.size() - result.begin);
   result.known = true;
@@ -141,8 +147,8 @@ Matcher::Closure Matcher::closure(NodeId start) {
   return result;
 }
 
-/// One step before input: waiting nodes go to pool_, what else follows to `work`.
-void Matcher::expand(NodeId id, std::vector<NodeId>& work) {
+/// One step before input: waiting nodes go to pool_, what else follows to `next`.
+void Matcher::expand(NodeId id, std::vector<NodeId>& next) {
   const Node at = nodes_[id];
   const Instruction& instruction = program_.code[at.pc];
   switch (instruction.op) {
@@ -155,20 +161,20 @@ void Matcher::expand(NodeId id, std::vector<NodeId>& work) {
       pool_.push_back(at.extra == 0 ? node(at.pc, at.parent, instruction.start + 1u) : id);
       return;
     case Op::Split:
-      work.push_back(node(instruction.arg, at.parent));
-      work.push_back(node(at.pc + 1, at.parent));
+      next.push_back(node(instruction.arg, at.parent));
+      next.push_back(node(at.pc + 1, at.parent));
       return;
     case Op::Jump:
-      work.push_back(node(instruction.arg, at.parent));
+      next.push_back(node(instruction.arg, at.parent));
       return;
     case Op::Call:
-      work.push_back(node(instruction.arg, return_to(at.pc + 1, at.parent)));
+      next.push_back(node(instruction.arg, return_to(at.pc + 1, at.parent)));
       return;
     case Op::Return:
-      work.push_back(at.parent);
+      next.push_back(at.parent);
       return;
     case Op::AnyOrder:
-      return expand_any_order(at, work);
+      return expand_any_order(at, next);
   }
 }
 
@@ -179,7 +185,7 @@ Matcher::NodeId Matcher::return_to(std::uint32_t pc, NodeId parent) {
   return program_.code[pc].op == Op::Return ? parent : node(pc, parent);
 }
 
-void Matcher::expand_any_order(const Node& at, std::vector<NodeId>& work) {
+void Matcher::expand_any_order(const Node& at, std::vector<NodeId>& next) {
   const AnyOrderItems& items = program_.any_orders[program_.code[at.pc].arg];
   std::vector<bool> used(items.starts.size(), false);
   for (std::uint32_t set = at.extra; set != 0; set = used_[set].rest) used[used_[set].item] = true;
@@ -188,9 +194,9 @@ void Matcher::expand_any_order(const Node& at, std::vector<NodeId>& work) {
     if (used[i]) continue;
     enough = enough && !items.required[i];
     const NodeId back = node(at.pc, at.parent, with_item(at.extra, static_cast<std::uint32_t>(i)));
-    work.push_back(node(items.starts[i], back));
+    next.push_back(node(items.starts[i], back));
   }
-  if (enough) work.push_back(node(at.pc + 1, at.parent));
+  if (enough) next.push_back(node(at.pc + 1, at.parent));
 }
 
 /// The set `used` and one item more.
@@ -216,6 +222,7 @@ void Matcher::follow(NodeId from, std::vector<NodeId>& nodes, bool& complete) {
 }
 
 StateId Matcher::explore(StateId state, unsigned char byte) {
+  work(states_[state].nodes.size() + 1);
   std::vector<NodeId> reached;
   bool complete = false;
   for (const NodeId at : std::vector<NodeId>(states_[state].nodes)) {

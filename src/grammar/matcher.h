@@ -28,8 +28,8 @@ namespace foretoken::grammar {
 using StateId = std::uint32_t;
 
 /// Not thread safe. Functions that explore throw RequestError when a text can be read in more than
-/// kMaxWays ways at once, or when remembering them takes too much memory: the grammar is too
-/// ambiguous.
+/// kMaxWays ways at once, or when exploring takes more work or memory than it may: the grammar is
+/// too ambiguous.
 class Matcher {
  public:
   static constexpr StateId kDead = 0;  ///< nothing can follow
@@ -86,6 +86,9 @@ class Matcher {
   /// The widest run in this state, if one accepts at least `min_first` bytes to begin with.
   std::optional<Run> find_run(StateId state, std::size_t enough, std::size_t min_first);
 
+  /// From now on until the next call, exploring may look at this many ways together.
+  void limit_work(std::size_t n_ways) { work_left_ = n_ways; }
+
   /// True when so much has been remembered that compact() should be called.
   bool is_large() const { return nodes_.size() > kManyNodes || states_.size() > kManyStates; }
   /// Forgets all but these states, and changes their numbers.
@@ -133,11 +136,12 @@ class Matcher {
     std::uint32_t item = 0;
   };
 
+  void work(std::size_t n_ways);
   NodeId node(std::uint32_t pc, NodeId parent, std::uint32_t extra = 0);
   std::uint16_t dfa_state(const Node& node) const;
   Closure closure(NodeId node);
-  void expand(NodeId id, std::vector<NodeId>& work);
-  void expand_any_order(const Node& node, std::vector<NodeId>& work);
+  void expand(NodeId id, std::vector<NodeId>& next);
+  void expand_any_order(const Node& node, std::vector<NodeId>& next);
   std::uint32_t with_item(std::uint32_t used, std::uint32_t item);
   NodeId return_to(std::uint32_t pc, NodeId parent);
   StateId explore(StateId state, unsigned char byte);
@@ -160,6 +164,7 @@ class Matcher {
   std::unordered_map<std::uint64_t, std::uint32_t> used_ids_;
   std::vector<State> states_;                                // [0] is dead
   std::unordered_multimap<std::size_t, StateId> state_ids_;  // by hash
+  std::size_t work_left_ = ~std::size_t{0};
 };
 
 }  // namespace foretoken::grammar

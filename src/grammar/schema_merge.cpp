@@ -223,6 +223,7 @@ void SchemaMerger::merge_member(Json& into, const std::string& key, const Json& 
       }
     }
   } else if (key == "required" && mine.is_array() && value.is_array()) {
+    budget_.spend(mine.size() * value.size() / 64, path);
     for (const Json& name : value) {
       if (!contains(mine, name)) mine.push_back(name);
     }
@@ -234,6 +235,7 @@ void SchemaMerger::merge_member(Json& into, const std::string& key, const Json& 
   } else if (std::ranges::find(kUpper, key) != kUpper.end() && value.is_number()) {
     if (value < mine) mine = value;
   } else if (key == "enum" && mine.is_array() && value.is_array()) {
+    budget_.spend(mine.size() * value.size() / 64, path);
     Json both = Json::array();
     for (const Json& one : mine) {
       if (contains(value, one)) both.push_back(one);

@@ -10,12 +10,15 @@ constexpr std::size_t kMaxKnown = 64;
 // A run that takes fewer different bytes than this prunes the walk by itself.
 constexpr std::size_t kWideRun = 96;
 constexpr std::size_t kLongRun = 256;
+// Ways looked at for one question: some tenths of a second. Documents and calls need hundreds.
+constexpr std::size_t kMaxWork = 4'000'000;
 // Walking the whole tree costs as much as this many single tokens.
 constexpr std::ptrdiff_t kMaxSingles = 4096;
 
 }  // namespace
 
 StateId TokenMatcher::accept(StateId state, TokenId token) {
+  matcher_.limit_work(kMaxWork);
   const std::string_view text = trie_->text(token);
   const StateId by_text = text.empty() ? Matcher::kDead : matcher_.advance(state, text);
   if (!matcher_.wants_token(state)) return by_text;
@@ -34,6 +37,7 @@ const TokenSet& TokenMatcher::allowed(StateId state) {
 }
 
 TokenSet TokenMatcher::find_allowed(StateId state) {
+  matcher_.limit_work(kMaxWork);
   TokenSet tokens(trie_->n_vocab());
   const ByteTree& rest = add_run(state, tokens);
   rest.walk(
@@ -91,6 +95,7 @@ bool TokenMatcher::is_stuck(StateId state) {
 }
 
 TokenMatcher::Forced TokenMatcher::forced_text(StateId state, std::size_t n) {
+  matcher_.limit_work(kMaxWork);
   Forced forced;
   while (true) {
     const std::bitset<256>& first = matcher_.first_bytes(state);

@@ -2,7 +2,10 @@
 // memory.
 #include "grammar/token_matcher.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "base/error.h"
 #include "grammar/test_grammar.h"
@@ -157,6 +160,32 @@ TEST(TokenMatcher, MemoryStaysBoundedOverALongReply) {
     if (bytes.is_large()) bytes.compact(same);
     ASSERT_EQ(tokens.complete(state), bytes.complete(expected));
   }
+}
+
+TEST(TokenMatcher, BoundsTheWorkOfOneMask) {
+  // Every letter doubles the ways, and every text of letters leads to a state of its own: not too
+  // many ways for one word, but for a vocabulary of them.
+  std::string gbnf = "root ::= \"\"";
+  for (char c = 'a'; c <= 'd'; ++c) {
+    gbnf += fmt::format(" | \"{0}\" root \"1{0}\" | \"{0}\" root \"2{0}\"", c);
+  }
+  tokenizer::Vocabulary vocabulary = test_vocabulary();
+  std::mt19937 rng(5);
+  std::set<std::string> words;
+  while (words.size() < 3000) {
+    std::string word;
+    for (int k = 0; k < 8; ++k) word += static_cast<char>('a' + rng() % 4);
+    words.insert(word);
+  }
+  for (const std::string& word : words) {
+    tokenizer::add_token(vocabulary, word, tokenizer::TokenKind::Normal);
+  }
+  const tokenizer::Tokenizer tokenizer(vocabulary);
+  TokenMatcher tokens(std::make_shared<const TokenTrie>(tokenizer), compile_gbnf(gbnf));
+  const StateId start = tokens.start(0);
+  EXPECT_TRUE(tokens.allows(start, tokenizer.n_vocab() - 1));
+  EXPECT_NE(request_error([&] { (void)tokens.allowed(start); }).find("too ambiguous"),
+            std::string::npos);
 }
 
 TEST(TokenTrie, NamesTextsEndsAndPadding) {

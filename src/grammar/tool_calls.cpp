@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "grammar/json_schema.h"
@@ -88,13 +88,21 @@ class ToolCalls {
       const Json* additional = find_member(*schema, "additionalProperties");
       return additional != nullptr && *additional == false ? rules_.literal("") : any_parameters();
     }
+    if (properties->size() > kMaxParameters) {
+      throw RequestError(fmt::format("Field '{}.parameters': {} parameters; the limit is {}", path,
+                                     properties->size(), kMaxParameters));
+    }
+    std::set<std::string> required_names;
+    if (const Json* names = find_member(*schema, "required"); names && names->is_array()) {
+      for (const Json& name : *names) {
+        if (name.is_string()) required_names.insert(name.get<std::string>());
+      }
+    }
+    const bool convertible = is_convertible(*schema, path);
     std::vector<ExprId> items;
     std::vector<bool> required;
-    const Json* required_names = find_member(*schema, "required");
     for (const auto& [name, value] : properties->items()) {
-      const bool is_required =
-          required_names != nullptr && required_names->is_array() &&
-          std::find(required_names->begin(), required_names->end(), name) != required_names->end();
+      const bool is_required = required_names.contains(name);
       if (!fits_tag(name)) {
         if (!is_required) continue;  // it is simply never given
         throw RequestError(fmt::format(
@@ -102,15 +110,21 @@ class ToolCalls {
             "calls cannot carry; expected 1 to {} bytes without <, > and line breaks",
             path, name.substr(0, 100), kMaxName));
       }
-      items.push_back(parameter(name, value, *schema, path));
+      items.push_back(parameter(name, convertible ? value : Json(true), *schema, path));
       required.push_back(is_required);
-    }
-    if (items.size() > kMaxParameters) {
-      throw RequestError(fmt::format("Field '{}.parameters': {} parameters; the limit is {}", path,
-                                     items.size(), kMaxParameters));
     }
     return items.empty() ? rules_.literal("")
                          : rules_.any_order(std::move(items), std::move(required));
+  }
+
+  /// False for schemas too large to work with: they restrict nothing.
+  static bool is_convertible(const Json& schema, const std::string& path) {
+    try {
+      check_schema_size(schema, path);
+      return true;
+    } catch (const RequestError&) {
+      return false;
+    }
   }
 
   ExprId parameter(const std::string& name, const Json& value, const Json& root,
