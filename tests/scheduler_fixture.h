@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -192,6 +193,26 @@ inline std::shared_ptr<Recorder> answer(scheduler::Service& service,
                                         int n_draft = 3) {
   auto recorder = std::make_shared<Recorder>();
   submitted(service, request_for(prompt, n_tokens, recorder, n_draft));
+  recorder->wait();
+  return recorder;
+}
+
+/// A slot action and its answer.
+inline scheduler::SlotActionResult act(scheduler::Service& service, scheduler::SlotAction action) {
+  std::promise<scheduler::SlotActionResult> promise;
+  service.slot_action(std::move(action), [&](scheduler::SlotActionResult result) {
+    promise.set_value(std::move(result));
+  });
+  return promise.get_future().get();
+}
+
+/// With three drafts a round, whether they pay or not.
+inline std::shared_ptr<Recorder> answer_drafted(scheduler::Service& service,
+                                                const std::vector<TokenId>& prompt, int n_tokens) {
+  auto recorder = std::make_shared<Recorder>();
+  scheduler::Request request = request_for(prompt, n_tokens, recorder);
+  request.speculation.adaptive = false;
+  submitted(service, std::move(request));
   recorder->wait();
   return recorder;
 }

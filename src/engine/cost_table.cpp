@@ -22,10 +22,13 @@ bool is_time(double seconds) { return std::isfinite(seconds) && seconds > 0.0; }
 }  // namespace
 
 void CostTable::Average::add(double sample, int round) {
-  if (count >= kSettled) sample = std::min(sample, kLargestJump * seconds);
-  count = std::min(count + 1, 1 << 20);
-  seconds += std::max(1.0 / count, kNewestShare) * (sample - seconds);
   last_round = round;
+  if (count < kSettled) {
+    seconds = count == 0 ? sample : std::min(seconds, sample);
+    ++count;
+  } else {
+    seconds += kNewestShare * (std::min(sample, kLargestJump * seconds) - seconds);
+  }
 }
 
 void CostTable::observe_verify(int width, double seconds) {
@@ -80,7 +83,11 @@ double CostTable::verify_seconds(int width) const {
 }
 
 double CostTable::draft_seconds() const {
-  return draft_.count > 0 ? draft_.seconds : kDraftShare * verify_seconds(narrowest_);
+  const double guess = kDraftShare * verify_seconds(narrowest_);
+  if (draft_.count == 0) return guess;
+  return knows_draft() ? draft_.seconds : std::min(draft_.seconds, guess);
 }
+
+bool CostTable::knows_draft() const { return draft_.count >= kSettled; }
 
 }  // namespace foretoken::engine

@@ -3,8 +3,8 @@
 // draft step. All sequences of an engine share one table.
 //
 // The idea: widths never tried are taken to cost hardly more than the nearest narrower one that
-// was. That is optimistic on purpose: a wrong guess is corrected by one try, while a pessimistic
-// one would never be tried. Old measurements expire for the same reason.
+// was. That is optimistic on purpose: a wrong guess is corrected by a try, while a pessimistic one
+// would never be tried. Old measurements expire for the same reason.
 #pragma once
 
 #include <array>
@@ -35,11 +35,14 @@ class CostTable {
   /// Mean seconds measured at this width lately; 0: none.
   double measured_seconds(int width) const;
 
-  /// Expected seconds of one draft step; 0 before anything was measured.
+  /// Expected seconds of one draft step; 0 before anything was measured. A guess, if that is lower,
+  /// until knows_draft().
   double draft_seconds() const;
+  /// True once draft steps were measured in several rounds.
+  bool knows_draft() const;
 
  private:
-  /// Moving average: the plain mean at first, then a tenth of the way to each new sample.
+  /// The smallest of the first samples, then a tenth of the way to each new one.
   struct Average {
     double seconds = 0.0;
     int count = 0;

@@ -52,8 +52,19 @@ TEST(CostTable, DraftTimeIsPerStep) {
   CostTable costs;
   costs.observe_verify(1, 1.0);
   EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.05);
-  costs.observe_draft(4, 0.8);
+  for (int round = 0; round < 4; ++round) costs.observe_draft(4, 0.8);
   EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.2);
+}
+
+TEST(CostTable, TheFirstDraftStepsAreNotBelievedWhenTheyAreSlow) {
+  CostTable costs;
+  costs.observe_verify(1, 1.0);
+  costs.observe_draft(2, 20.0);
+  EXPECT_FALSE(costs.knows_draft());
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.05);
+  for (int round = 0; round < 3; ++round) costs.observe_draft(2, 0.2);
+  EXPECT_TRUE(costs.knows_draft());
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.1);
 }
 
 TEST(CostTable, OneStallCountsAsTwiceTheAverageAtMost) {

@@ -17,6 +17,10 @@ namespace {
 /// 0.5%.
 constexpr int kLongestPlainInterval = 128;
 
+/// A pass is charged at most this many times what its width takes: a pause of the system is no cost
+/// of drafting, and a lasting change shows in the table.
+constexpr double kLargestSurprise = 2.0;
+
 /// Another text is like the last one, but not the same.
 constexpr double kExperienceShare = 0.25;
 
@@ -189,11 +193,15 @@ void DraftPolicy::observe_costs(int width, double verify_seconds, int n_draft_st
 
 void DraftPolicy::charge(const PassShare& share, int n_verified, double verify_seconds,
                          int n_draft_steps, double draft_seconds) {
+  const bool knew_draft = costs_->knows_draft();
   costs_->observe_draft(n_draft_steps, draft_seconds);
   share_ = share;
   round_loss_ = 0.0;
   if (!costs_->knows(plain_width())) return;
-  if (verify_seconds == 0.0) verify_seconds = costs_->verify_seconds(plain_width() + n_verified);
+  const double expected = costs_->verify_seconds(plain_width() + n_verified);
+  verify_seconds =
+      verify_seconds == 0.0 ? expected : std::min(verify_seconds, kLargestSurprise * expected);
+  if (!knew_draft) draft_seconds = std::min(draft_seconds, kFirstLoss * plain_seconds());
   const double cost = (verify_seconds + draft_seconds) / plain_seconds();
   if (!std::isfinite(cost) || cost <= 0.0) return;
   round_loss_ = (1.0 + share_.n_other_tokens) * (cost - 1.0);

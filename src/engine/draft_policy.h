@@ -84,6 +84,9 @@ class DraftPolicy {
   static constexpr double kFirstCredit = 1.5;
   /// The same at least, for a text that begins with the experience of another: a few probes.
   static constexpr double kNextCredit = 0.3;
+  /// Until the cost of draft steps is known, no more than this many plain steps are charged for
+  /// those of a round: what the first of them take says more about cold memory than about drafting.
+  static constexpr double kFirstLoss = 0.5;
 
   /// Not adaptive: always n_max drafts unless p_min ends them; nothing is learnt. `costs`: the
   /// table to read and to fill; empty: one of its own. Throws RequestError on limits out of range.

@@ -242,6 +242,20 @@ TEST(DraftPolicy, ShortTextsAfterEachOtherPayForAUselessHeadOnlyOnce) {
   EXPECT_GT(simulate(policy, easy, machine, 200, 50).speedup(), 1.4);
 }
 
+TEST(DraftPolicy, AStallInTheFirstDraftDoesNotParkAGoodHead) {
+  // Weights of the head that were never touched: the first round of drafts takes 30 plain steps.
+  const Machine machine = linear_machine(0.1, 0.02);
+  DraftPolicy policy({.n_max = 4});
+  simulate(policy, easy, machine, 1, 1);  // a plain step
+  ASSERT_EQ(policy.begin_round(DraftChoice::Favourite), 4);
+  const std::vector<float> confidence = {0.9F, 0.9F};
+  policy.observe_costs(3, machine.verify(3), 2, 30.0);
+  policy.observe(confidence, 2, 2);
+  const Outcome out = simulate(policy, easy, machine, 100, 2);
+  EXPECT_GT(out.drafts, 50);
+  EXPECT_GT(out.speedup(), 1.5);
+}
+
 TEST(DraftPolicy, AGoodHeadIsUsedFromTheFirstRoundOfTheNextText) {
   const Machine machine = linear_machine(0.045, 0.01);
   auto costs = std::make_shared<CostTable>();

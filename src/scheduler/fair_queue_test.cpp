@@ -22,8 +22,8 @@ std::vector<RequestId> drained(FairQueue& queue, const std::function<bool(const 
 
 TEST(FairQueue, ClientsTakeTurnsAndKeepTheirOwnOrder) {
   FairQueue queue;
-  for (const RequestId id : {1, 2, 3, 4}) queue.push(job(id, "a"));
-  for (const RequestId id : {5, 6}) queue.push(job(id, "b"));
+  for (const RequestId id : {1U, 2U, 3U, 4U}) queue.push(job(id, "a"));
+  for (const RequestId id : {5U, 6U}) queue.push(job(id, "b"));
   queue.push(job(7, "c"));
   EXPECT_EQ(queue.size(), 7U);
   EXPECT_EQ(drained(queue), (std::vector<RequestId>{1, 5, 7, 2, 6, 3, 4}));
@@ -41,7 +41,7 @@ TEST(FairQueue, AClientWhoseTurnIsOverStandsBehindNewOnes) {
 
 TEST(FairQueue, AJobThatMayNotStartHoldsUpNobody) {
   FairQueue queue;
-  for (const RequestId id : {1, 2}) queue.push(job(id, "a"));
+  for (const RequestId id : {1U, 2U}) queue.push(job(id, "a"));
   queue.push(job(3, "b"));
   EXPECT_EQ(drained(queue, [](const Job& j) { return j.id != 1; }), (std::vector<RequestId>{2, 3}));
   EXPECT_TRUE(queue.contains(1));
@@ -50,7 +50,7 @@ TEST(FairQueue, AJobThatMayNotStartHoldsUpNobody) {
 
 TEST(FairQueue, JobsCanBeTakenOutByName) {
   FairQueue queue;
-  for (const RequestId id : {1, 2, 3}) queue.push(job(id, "a"));
+  for (const RequestId id : {1U, 2U, 3U}) queue.push(job(id, "a"));
   EXPECT_EQ(queue.remove(2)->id, 2U);
   EXPECT_FALSE(queue.remove(2).has_value());
   EXPECT_FALSE(queue.contains(2));
