@@ -62,7 +62,7 @@ class Connection final : public ConnectionBase,
     if (waiting_) timer_.cancel();
   }
 
-  void abort() override {
+  void cut_off() override {
     broken_ = true;
     transport_.close();
     wake();
@@ -135,7 +135,7 @@ class Connection final : public ConnectionBase,
     const auto deadline = Clock::now() + site_->options.header_timeout;
     bool in_time = true;
     while (!opened_ && !broken_ && in_time) in_time = co_await wait(deadline);
-    if (!in_time) abort();
+    if (!in_time) cut_off();
     co_return opened_ && !broken_;
   }
 
@@ -320,7 +320,7 @@ class Connection final : public ConnectionBase,
       const bool room = output_.empty() && !writing_;
       Answer::Delivery news = answer->take(room);
       if (news.overflow) {
-        abort();
+        cut_off();
         co_return false;
       }
       if (room) queue_news(std::move(news), answer->request().path, progress, manner);
@@ -340,7 +340,7 @@ class Connection final : public ConnectionBase,
       start_read();
       co_await wait(std::min(next_deadline(progress), leave_by));
       if (Clock::now() >= leave_by) co_return false;
-      if (writing_ && Clock::now() >= written_ + site_->options.timeout) abort();
+      if (writing_ && Clock::now() >= written_ + site_->options.timeout) cut_off();
     }
     co_return false;
   }
@@ -484,7 +484,7 @@ class Connection final : public ConnectionBase,
     start_write();
     while (!broken_ && (writing_ || !output_.empty())) {
       co_await wait(written_ + site_->options.timeout);
-      if (writing_ && Clock::now() >= written_ + site_->options.timeout) abort();
+      if (writing_ && Clock::now() >= written_ + site_->options.timeout) cut_off();
     }
   }
 

@@ -47,8 +47,4 @@ class Listener {
 /// as long as one is left. Throws IoError.
 std::vector<std::unique_ptr<Listener>> open_listeners(const ServerOptions& options);
 
-/// Raises the number of files and sockets that this process may open, as far as the system lets
-/// it, up to `wanted`; returns what it is now. A connection needs one.
-std::size_t raise_descriptor_limit(std::size_t wanted);
-
 }  // namespace foretoken::http

@@ -5,7 +5,6 @@
 #include <random>
 #include <thread>
 
-#include "http/listener.h"
 #include "http/test_server.h"
 
 namespace foretoken::http {

@@ -14,7 +14,7 @@ class ConnectionBase {
   /// Something outside changed (the server drains): look again.
   virtual void wake() = 0;
   /// Ends now, whatever it is doing.
-  virtual void abort() = 0;
+  virtual void cut_off() = 0;
 
  private:
   friend class Roll;

@@ -257,7 +257,7 @@ class Server::Impl {
     site_->closing = true;
     if (!doors_.empty()) close_doors();
     for (const auto& loop : loops_) {
-      loop->call([&] { loop->roll.for_each([](ConnectionBase& c) { c.abort(); }); });
+      loop->call([&] { loop->roll.for_each([](ConnectionBase& c) { c.cut_off(); }); });
       loop->guard.reset();
     }
     for (const auto& loop : loops_) loop->thread.join();

@@ -69,4 +69,8 @@ class Server {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Raises the number of files and sockets that this process may open, as far as the system lets
+/// it, up to `wanted`; returns what it is now. A connection needs one. For a program to call once.
+std::size_t raise_descriptor_limit(std::size_t wanted);
+
 }  // namespace foretoken::http
