@@ -216,6 +216,7 @@ std::uint32_t Matcher::with_item(std::uint32_t used, std::uint32_t item) {
 void Matcher::follow(NodeId from, std::vector<NodeId>& nodes, bool& complete) {
   const Closure reached = closure(from);
   if (nodes.size() + reached.size > 2 * kMaxWays) refuse_ambiguity();
+  work(reached.size);
   const auto begin = pool_.begin() + static_cast<std::ptrdiff_t>(reached.begin);
   nodes.insert(nodes.end(), begin, begin + reached.size);
   complete = complete || reached.complete;

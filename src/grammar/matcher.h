@@ -101,8 +101,8 @@ class Matcher {
   static constexpr std::size_t kManyNodes = 200'000;
   static constexpr std::size_t kManyStates = 20'000;
   // Between two compactions lies at most the walk over a vocabulary; beyond that is hostility.
-  static constexpr std::size_t kTooManyNodes = 4'000'000;
-  static constexpr std::size_t kTooManyStates = 1'000'000;
+  static constexpr std::size_t kTooManyNodes = 1'000'000;
+  static constexpr std::size_t kTooManyStates = 200'000;
 
   /// An instruction to go on with, and the stack below it. `extra` at a Dfa: the automaton's state
   /// plus 1 (0 until it waits for input); at an AnyOrder: the set of items used.

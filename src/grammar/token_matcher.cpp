@@ -10,8 +10,8 @@ constexpr std::size_t kMaxKnown = 64;
 // A run that takes fewer different bytes than this prunes the walk by itself.
 constexpr std::size_t kWideRun = 96;
 constexpr std::size_t kLongRun = 256;
-// Ways looked at for one question: some tenths of a second. Documents and calls need hundreds.
-constexpr std::size_t kMaxWork = 4'000'000;
+// Ways looked at for one question: half a second at most. Documents and calls need some thousands.
+constexpr std::size_t kMaxWork = 1'000'000;
 // Walking the whole tree costs as much as this many single tokens.
 constexpr std::ptrdiff_t kMaxSingles = 4096;
 
