@@ -323,7 +323,7 @@ TEST_F(ChatAnswers, PostSamplingProbabilitiesHaveOtherNames) {
   const Json item = server_.ask(kPath, body).json["choices"][0]["logprobs"]["content"][0];
   EXPECT_EQ(keys_of(item), (std::vector<std::string>{"id", "token", "bytes", "prob", "top_probs"}));
   EXPECT_NEAR(item["prob"].get<double>(), 0.7788, 1e-4);
-  EXPECT_EQ(item["top_probs"][1]["prob"], 0.0);
+  EXPECT_EQ(item["top_probs"].size(), 1U) << "the second one is impossible";
 }
 
 TEST_F(ChatAnswers, SeveralChoicesShareOneAnswer) {
@@ -392,13 +392,12 @@ TEST_F(ChatAnswers, ErrorsBeforeThePromptAreOrdinaryAnswersEvenForStreams) {
   Json body = user_says("hello");
   body["stream"] = true;
   body["n"] = 9;
-  auto [status, json] = TestServer::finish(server_.post(kPath, body));
-  EXPECT_EQ(status, 400);
-  EXPECT_EQ(json["error"]["type"], "invalid_request_error");
+  const auto malformed = TestServer::finish(server_.post(kPath, body));
+  EXPECT_EQ(malformed.status, 400);
+  EXPECT_EQ(malformed.json["error"]["type"], "invalid_request_error");
 
   body["n"] = 1;
   server_.service->queue_bound = 0;
-  std::tie(status, json) = std::pair{0, Json()};
   const auto refused = TestServer::finish(server_.post(kPath, body));
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(refused.json["error"]["type"], "unavailable_error");

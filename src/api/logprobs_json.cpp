@@ -73,7 +73,11 @@ TokenLogprob make_logprob(const tokenizer::Tokenizer& tokenizer, const scheduler
 Json logprob_json(const TokenLogprob& item, bool post_sampling) {
   Json json = head(item, post_sampling);
   Json top = Json::array();
-  for (const TokenLogprob::Alternative& other : item.top) top.push_back(head(other, post_sampling));
+  for (const TokenLogprob::Alternative& other : item.top) {
+    // What the chain left out is no alternative any more.
+    if (post_sampling && std::exp(finite_logarithm(other.logprob)) <= 0.0F) continue;
+    top.push_back(head(other, post_sampling));
+  }
   json[post_sampling ? "top_probs" : "top_logprobs"] = std::move(top);
   return json;
 }

@@ -16,7 +16,8 @@ TokenLogprob make_logprob(const tokenizer::Tokenizer& tokenizer, const scheduler
                           int n_top);
 
 /// {"id", "token", "bytes", "logprob", "top_logprobs"}; after the chain "prob" and "top_probs"
-/// instead. Always finite: probability 0 has the lowest float as its logarithm.
+/// instead, and alternatives of probability 0 are left out. Always finite: probability 0 has the
+/// lowest float as its logarithm.
 Json logprob_json(const TokenLogprob& item, bool post_sampling);
 Json logprobs_json(std::span<const TokenLogprob> items, bool post_sampling);
 

@@ -1,31 +1,23 @@
-// A server without a model and without sockets, for tests of the API: a service that "generates"
-// scripted tokens on a thread of its own, and an exchange that remembers what was answered.
+// A server without a model and without sockets, for tests of the API: all routes on a scripted
+// worker, and requests in a line each. Throws std::runtime_error where a test asks for what is not
+// there.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <functional>
-#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "api/context.h"
+#include "api/fake_exchange.h"
+#include "api/fake_service.h"
 #include "api/json_output.h"
 #include "api/routes.h"
 #include "chat/prompt_renderer.h"
-#include "http/exchange.h"
 #include "http/router.h"
-#include "scheduler/service.h"
 #include "tokenizer/test_vocabulary.h"
 #include "tokenizer/tokenizer.h"
 
@@ -44,345 +36,6 @@ inline tokenizer::Tokenizer make_test_tokenizer() {
   }
   return tokenizer::Tokenizer(vocabulary);
 }
-
-/// What the service answers to a request.
-struct Script {
-  std::vector<TokenId> tokens;
-  std::vector<bool> from_draft;  ///< shorter or empty: not drafted
-  std::string error;             ///< after the tokens, the request fails with it
-  bool context_full = false;     ///< after the tokens, the slot is full
-};
-
-class FakeService : public scheduler::Service {
- public:
-  explicit FakeService(const tokenizer::Tokenizer& tokenizer)
-      : tokenizer_(tokenizer), worker_([this] { work(); }) {}
-  ~FakeService() override { stop(); }
-
-  /// Cancels what runs and ends the thread. Whoever made the service calls this: the last reference
-  /// may be one that the thread itself lets go of.
-  void stop() {
-    {
-      const std::scoped_lock lock(mutex_);
-      stopping_ = true;
-    }
-    changed_.notify_all();
-    if (worker_.joinable()) worker_.join();
-  }
-
-  /// Text to tokens, control tokens recognised; "<|im_end|>" at the end ends the reply.
-  Script script(const std::string& text) const {
-    Script script;
-    script.tokens = tokenizer_.encode(text);
-    return script;
-  }
-  /// What the next request generates; the last one stays for all that follow.
-  void will_say(const std::string& text) { will_say(script(text)); }
-  void will_say(Script next) {
-    const std::scoped_lock lock(mutex_);
-    scripts_.push_back(std::move(next));
-  }
-  /// The worker waits in front of every token while held.
-  void hold(bool held) {
-    {
-      const std::scoped_lock lock(mutex_);
-      held_ = held;
-    }
-    changed_.notify_all();
-  }
-
-  /// What was submitted, without listeners and constraints.
-  struct Seen {
-    std::vector<TokenId> prompt;
-    int id_slot = -1;
-    bool cache_prompt = true;
-    sampling::SamplingParams sampling;
-    engine::SpeculationOptions speculation;
-    int max_tokens = -1;
-    double max_predict_ms = 0.0;
-    int n_probs = 0;
-    bool post_sampling_probs = false;
-    bool constrained = false;
-    std::string client;
-    std::optional<scheduler::RequestId> after;
-    std::string description;
-  };
-  std::vector<Seen> seen() const {
-    const std::scoped_lock lock(mutex_);
-    return seen_;
-  }
-  std::vector<scheduler::RequestId> cancelled() const {
-    const std::scoped_lock lock(mutex_);
-    return cancelled_;
-  }
-
-  std::variant<scheduler::RequestId, scheduler::Refusal> submit(
-      scheduler::Request request) override {
-    const std::scoped_lock lock(mutex_);
-    if (seen_.size() >= queue_bound) return scheduler::Refusal::QueueFull;
-    seen_.push_back({request.prompt, request.id_slot, request.cache_prompt, request.sampling,
-                     request.speculation, request.max_tokens, request.max_predict_ms,
-                     request.n_probs, request.post_sampling_probs, request.constraint != nullptr,
-                     request.client, request.after, request.description});
-    const scheduler::RequestId id = seen_.size();
-    Job job;
-    job.id = id;
-    job.request = std::move(request);
-    if (!scripts_.empty()) {
-      job.script = scripts_.front();
-      if (scripts_.size() > 1) scripts_.pop_front();
-    }
-    jobs_.push_back(std::move(job));
-    changed_.notify_all();
-    return id;
-  }
-  void cancel(scheduler::RequestId id) override {
-    const std::scoped_lock lock(mutex_);
-    cancelled_.push_back(id);
-    changed_.notify_all();
-  }
-  void slot_action(scheduler::SlotAction action,
-                   std::function<void(scheduler::SlotActionResult)> done) override {
-    {
-      const std::scoped_lock lock(mutex_);
-      actions.push_back(action);
-    }
-    done(action_result);
-  }
-  static std::vector<scheduler::SlotInfo> idle_slots() {
-    std::vector<scheduler::SlotInfo> slots(2);
-    slots[1].id = 1;
-    for (scheduler::SlotInfo& slot : slots) slot.n_ctx = 4096;
-    return slots;
-  }
-  int n_slots() const override { return 2; }
-  int slot_context() const override { return n_ctx; }
-  std::vector<scheduler::SlotInfo> slots() const override { return slot_infos; }
-  scheduler::Metrics metrics() const override { return fake_metrics; }
-  scheduler::SpeculationState speculation() const override { return state; }
-
-  // Set before use.
-  std::size_t queue_bound = 1000;
-  int n_ctx = 4096;
-  std::vector<scheduler::SlotInfo> slot_infos = idle_slots();
-  scheduler::Metrics fake_metrics;
-  scheduler::SpeculationState state;
-  scheduler::SlotActionResult action_result;
-  std::vector<scheduler::SlotAction> actions;
-
- private:
-  struct Job {
-    scheduler::RequestId id = 0;
-    scheduler::Request request;
-    Script script;
-  };
-
-  void work() {
-    while (true) {
-      Job job;
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
-        if (jobs_.empty()) return;
-        job = std::move(jobs_.front());
-        jobs_.pop_front();
-      }
-      run(job);
-    }
-  }
-
-  bool is_cancelled(scheduler::RequestId id) {
-    std::unique_lock lock(mutex_);
-    const auto cancelled = [&] {
-      return stopping_ || std::ranges::find(cancelled_, id) != cancelled_.end();
-    };
-    changed_.wait(lock, [&] { return !held_ || cancelled(); });
-    return cancelled();
-  }
-
-  /// The share of the prompt that the sequence before had, too; the last token is always read.
-  int cached_tokens(const scheduler::Request& request) {
-    if (!request.cache_prompt) return 0;
-    const auto [mine, theirs] = std::ranges::mismatch(request.prompt, sequence_);
-    const auto common = static_cast<std::size_t>(mine - request.prompt.begin());
-    return static_cast<int>(std::min(common, request.prompt.size() - 1));
-  }
-
-  void run(Job& job) {
-    scheduler::Request& request = job.request;
-    scheduler::RequestListener& listener = *request.listener;
-    const int n_prompt = static_cast<int>(request.prompt.size());
-    scheduler::Finish finish;
-    finish.slot = request.id_slot >= 0 ? request.id_slot : 0;
-    finish.timings.cache_n = cached_tokens(request);
-    const int cached = finish.timings.cache_n;
-    listener.on_start(finish.slot, n_prompt, cached);
-    if (request.want_progress) {
-      for (int done = cached; done < n_prompt; done += 16) {
-        listener.on_progress(done, n_prompt, cached, done - cached);
-      }
-      listener.on_progress(n_prompt, n_prompt, cached, n_prompt - cached);
-    }
-    finish.timings.prompt_n = n_prompt - cached;
-    finish.timings.prompt_ms = 0.5 * finish.timings.prompt_n;
-    sequence_ = request.prompt;
-    finish.reason = generate(job, finish);
-    finish.n_past = static_cast<int>(sequence_.size());
-    listener.on_finish(finish);
-  }
-
-  scheduler::FinishReason generate(Job& job, scheduler::Finish& finish) {
-    using Reason = scheduler::FinishReason;
-    scheduler::Timings& timings = finish.timings;
-    for (std::size_t i = 0; i < job.script.tokens.size(); ++i) {
-      if (timings.predicted_n == job.request.max_tokens) return Reason::Length;
-      if (is_cancelled(job.id)) return Reason::Cancelled;
-      const TokenId token = job.script.tokens[i];
-      scheduler::TokenEvent event;
-      event.token = token;
-      event.end_of_text = tokenizer_.is_end_of_generation(token);
-      event.from_draft = i < job.script.from_draft.size() && job.script.from_draft[i];
-      if (event.from_draft) {
-        ++timings.draft_n_accepted;
-        timings.draft_n = timings.draft_n_accepted + 1;
-        timings.draft_rounds = 1;
-        timings.drafted_at[0] = timings.draft_n;
-        timings.accepted_at[0] = timings.draft_n_accepted;
-      }
-      ++timings.predicted_n;
-      timings.predicted_ms += 2.0;
-      const std::vector<scheduler::TokenProbability> top = alternatives(job.request, token);
-      event.logprob = -0.25F;
-      event.top = top;
-      event.timings = &timings;
-      sequence_.push_back(token);
-      const bool go_on = job.request.listener->on_token(event);
-      if (event.end_of_text) return Reason::EndOfText;
-      if (!go_on) return Reason::StopWord;
-    }
-    if (timings.predicted_n == job.request.max_tokens) return Reason::Length;
-    if (!job.script.error.empty()) {
-      finish.error = job.script.error;
-      return Reason::Error;
-    }
-    return job.script.context_full ? Reason::ContextFull : Reason::EndOfText;
-  }
-
-  /// The token itself and its neighbours; the last one is impossible.
-  static std::vector<scheduler::TokenProbability> alternatives(const scheduler::Request& request,
-                                                               TokenId token) {
-    std::vector<scheduler::TokenProbability> top;
-    for (int k = 0; k < request.n_probs; ++k) {
-      const bool last = k > 0 && k + 1 == request.n_probs;
-      top.push_back({(token + k) % 256, last ? -std::numeric_limits<float>::infinity()
-                                             : -0.25F - static_cast<float>(k)});
-    }
-    return top;
-  }
-
-  const tokenizer::Tokenizer& tokenizer_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Job> jobs_;
-  std::deque<Script> scripts_;
-  std::vector<Seen> seen_;
-  std::vector<scheduler::RequestId> cancelled_;
-  std::vector<TokenId> sequence_;  // of the worker only
-  bool held_ = false;
-  bool stopping_ = false;
-  std::thread worker_;  // last: it uses all the others
-};
-
-class FakeExchange : public http::Exchange {
- public:
-  explicit FakeExchange(http::Request request) : request_(std::move(request)) {}
-
-  const http::Request& request() const override { return request_; }
-  void respond(http::Response response) override {
-    const std::scoped_lock lock(mutex_);
-    if (done_ || begun_) return;
-    response_ = std::move(response);
-    done_ = true;
-    changed_.notify_all();
-  }
-  void begin_stream(http::StreamOptions options) override {
-    const std::scoped_lock lock(mutex_);
-    if (done_ || begun_) return;
-    begun_ = true;
-    options_ = std::move(options);
-    changed_.notify_all();
-  }
-  bool write(std::string piece) override {
-    const std::scoped_lock lock(mutex_);
-    if (closed_) return false;
-    EXPECT_TRUE(begun_ && !done_) << "written outside the stream: " << piece;
-    pieces_.push_back(std::move(piece));
-    changed_.notify_all();
-    return true;
-  }
-  void end_stream() override {
-    const std::scoped_lock lock(mutex_);
-    done_ = true;
-    changed_.notify_all();
-  }
-  std::size_t backlog() const override { return fake_backlog; }
-  void on_close(std::function<void()> on_close) override {
-    bool now = false;
-    {
-      const std::scoped_lock lock(mutex_);
-      now = closed_;
-      if (!now) on_close_ = on_close;
-    }
-    if (now) on_close();
-  }
-  bool closed() const override {
-    const std::scoped_lock lock(mutex_);
-    return closed_;
-  }
-
-  /// The client goes away.
-  void close() {
-    std::function<void()> call;
-    {
-      const std::scoped_lock lock(mutex_);
-      closed_ = true;
-      call = std::exchange(on_close_, nullptr);
-    }
-    if (call) call();
-  }
-  /// Waits for the end of the answer; a test fails when none comes.
-  void wait() {
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, kPatience, [&] { return done_; })) << "no answer";
-  }
-  void wait_for_pieces(std::size_t n) {
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, kPatience, [&] { return pieces_.size() >= n; }))
-        << "only " << pieces_.size() << " pieces";
-  }
-  bool streamed() const { return begun_; }
-  const http::Response& response() const { return response_; }
-  const http::StreamOptions& options() const { return options_; }
-  std::vector<std::string> pieces() const {
-    const std::scoped_lock lock(mutex_);
-    return pieces_;
-  }
-
-  std::atomic<std::size_t> fake_backlog = 0;
-
- private:
-  static constexpr std::chrono::seconds kPatience{60};
-  http::Request request_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  http::Response response_;
-  http::StreamOptions options_;
-  std::vector<std::string> pieces_;
-  std::function<void()> on_close_;
-  bool begun_ = false;
-  bool done_ = false;
-  bool closed_ = false;
-};
 
 /// Context, routes and requests in a line each.
 class TestServer {
@@ -428,10 +81,10 @@ class TestServer {
     for (const auto& [name, value] : query) request.query[name] = value;
     std::vector<std::string> other_methods;
     const auto match = router.find(method, path, other_methods);
-    EXPECT_TRUE(match.has_value()) << "no route for " << method << " " << path;
-    if (match) request.parameters = match->parameters;
+    require(match.has_value(), "no route for " + method + " " + path);
+    request.parameters = match->parameters;
     auto exchange = std::make_shared<FakeExchange>(std::move(request));
-    if (match) (*match->handler)(exchange);
+    (*match->handler)(exchange);
     return exchange;
   }
   std::shared_ptr<FakeExchange> post(const std::string& path, const Json& body) {
@@ -453,7 +106,7 @@ class TestServer {
   }
   static Answer finish(const std::shared_ptr<FakeExchange>& exchange) {
     exchange->wait();
-    EXPECT_FALSE(exchange->streamed());
+    require(!exchange->streamed(), "a stream instead of a whole answer");
     return {exchange->response().status, Json::parse(exchange->response().body)};
   }
   /// The records of a stream; "[DONE]" is the string "[DONE]".
@@ -461,13 +114,13 @@ class TestServer {
     body["stream"] = true;
     const auto exchange = post(path, body);
     exchange->wait();
-    EXPECT_TRUE(exchange->streamed()) << exchange->response().body;
+    require(exchange->streamed(), "no stream: " + exchange->response().body);
     return records(*exchange);
   }
   static std::vector<Json> records(const FakeExchange& exchange) {
     std::vector<Json> out;
     for (const std::string& piece : exchange.pieces()) {
-      EXPECT_TRUE(piece.starts_with("data: ") && piece.ends_with("\n\n")) << piece;
+      require(piece.starts_with("data: ") && piece.ends_with("\n\n"), "no record: " + piece);
       const std::string text = piece.substr(6, piece.size() - 8);
       out.push_back(text == "[DONE]" ? Json(text) : Json::parse(text));
     }
@@ -485,6 +138,10 @@ class TestServer {
   bool loading = false;
 
  private:
+  static void require(bool condition, const std::string& otherwise) {
+    if (!condition) throw std::runtime_error(otherwise);
+  }
+
   mutable std::mutex log_mutex_;
   std::vector<std::string> log_;
 };
