@@ -290,13 +290,16 @@ void Session::restore(const cache::CheckpointPtr& checkpoint) {
   const std::string problem = why_not(*checkpoint);
   if (!problem.empty()) throw RequestError("cannot restore a checkpoint: " + problem);
   const int n = static_cast<int>(checkpoint->tokens.size());
-  rewind(0);
-  if (n == 0) return;
+  if (n == 0) {
+    rewind(0);
+    return;
+  }
+  tokens_ = checkpoint->tokens;
   kv_.adopt(checkpoint->kv);
   if (has_mtp()) mtp_kv_->adopt(checkpoint->mtp_kv);
   recurrent_.restore(checkpoint->recurrent, n);
-  tokens_ = checkpoint->tokens;
   n_past_ = n_state_ = n;
+  n_run_ = 0;
   // The head's pairs below the last row were stored before the checkpoint was taken.
   mtp_pairs_ = n - 1;
   keep_hidden(n - 1, 1, checkpoint->hidden.data());
