@@ -372,27 +372,7 @@ TEST(SchedulingEnds, LogProbabilitiesAreTrueForAcceptedDraftsToo) {
   EXPECT_GT(n_from_draft, 0);
 }
 
-// ---- Trouble. ----
-
-TEST(SchedulingEnds, AListenerThatThrowsEndsItsOwnRequestOnly) {
-  engine::Engine& engine = shared_engine();
-  Scheduler service(engine, small_options(2));
-  const auto prompts = task_prompts(2);
-  auto bad = std::make_shared<Recorder>();
-  bad->hook = [n = 0](const scheduler::TokenEvent&) mutable -> bool {
-    if (++n == 4) throw std::runtime_error("the listener is tired");
-    return true;
-  };
-  auto good = std::make_shared<Recorder>();
-  submitted(service, request_for(prompts[0], kTokens, bad));
-  submitted(service, request_for(prompts[1], kTokens, good));
-  const Finish finish = bad->wait();
-  EXPECT_EQ(finish.reason, FinishReason::Error);
-  EXPECT_EQ(finish.error, "the listener is tired");
-  good->wait();
-  EXPECT_EQ(good->ids(), text_alone(prompts[1], kTokens));
-  EXPECT_EQ(answer(service, prompts[0], kTokens)->ids(), text_alone(prompts[0], kTokens));
-}
+// ---- Cancels. ----
 
 TEST(SchedulingEnds, CancelsAtRandomMomentsHarmNobodyElse) {
   engine::Engine& engine = shared_engine();
