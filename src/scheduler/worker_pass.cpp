@@ -12,6 +12,15 @@ namespace {
 
 double first_of(const ColumnBid& bid) { return bid.reach.empty() ? 0.0 : bid.reach.front(); }
 
+// How many of n drafts are expected to be kept. Without a bid they come from a constraint, and are.
+double expected_kept(const ColumnBid& bid, int n) {
+  double kept = 0.0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+    kept += i < bid.reach.size() ? bid.reach[i] : 1.0;
+  }
+  return kept;
+}
+
 }  // namespace
 
 void Worker::add_part(Pass& pass, Slot& slot, engine::BatchPart part) {
@@ -42,14 +51,16 @@ void Worker::plan_replies(Pass& pass) {
   const int n_others = static_cast<int>(running.size()) - 1;
   int n_left_over = 0;
   int n_drafted = 0;
+  double n_tokens = n_others;  // that the others are expected to gain
   for (const std::size_t i : order) {
     Slot& slot = *running[i];
     const engine::PassShare share{.n_other_columns = n_others + n_drafted,
-                                  .n_other_tokens = static_cast<double>(n_others + n_drafted),
+                                  .n_other_tokens = n_tokens,
                                   .n_free_columns = shares[i] + n_left_over};
     int columns = 0;
     if (!guarded(slot, [&](Sequence& sequence) { columns = sequence.propose(share); })) continue;
     n_drafted += columns - 1;
+    n_tokens += expected_kept(bids[i], columns - 1);
     n_left_over = std::max(share.n_free_columns - (columns - 1), 0);
     pass.replies.push_back(&slot);
     pass.columns.push_back(columns);
