@@ -9,6 +9,7 @@
 #include <memory>
 #include <thread>
 
+#include "api/page.h"
 #include "api/routes.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -198,6 +199,9 @@ int serve(ServeOptions& options, const CLI::App& app) {
   std::atomic<std::shared_ptr<const api::Context>> context;
   http::Router router;
   api::add_routes(router, [&context] { return context.load(); });
+  // Known before the model is: a page, another folder's, or none holds from the first request on.
+  api::add_page_routes(router,
+                       {.enabled = options.http.page, .static_path = options.http.static_path});
   http::Server server(http_options(options), std::move(router));
   server.start();
 

@@ -48,11 +48,12 @@ export interface Props {
 export interface SpeculationState {
   type?: string;
   n_max?: number;
-  depth?: number;
   adaptive?: boolean;
   mtp_present?: boolean;
   parked?: boolean;
   parked_reason?: string;
   expected_speedup?: number;
   acceptance_per_pos?: number[];
+  /** Rounds by the number of drafts they made, from 0. */
+  rounds_by_depth?: number[];
 }

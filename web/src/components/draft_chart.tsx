@@ -1,5 +1,5 @@
-// Bars of how often the draft at each position was accepted, and a line of speed over time. Plain
-// SVG with attributes only: the page's policy allows no style attributes.
+// Bars of shares, such as how often the draft at each position was accepted, and a line of speed over
+// time. Plain SVG with attributes only: the page's policy allows no style attributes.
 import { formatPercent } from "../model/format.ts";
 
 const kBarWidth = 26;
@@ -7,12 +7,20 @@ const kGap = 8;
 const kHeight = 72;
 const kMaxBars = 16;
 
-/** @param shares by position, 0 to 1 */
-export function DraftChart({ shares }: { shares: number[] }) {
+interface ShareChartProps {
+  /** Each 0 to 1. */
+  shares: number[];
+  /** What they are shares of, for screen readers. */
+  label: string;
+  /** The number below the first bar. */
+  first: number;
+}
+
+export function ShareChart({ shares, label, first }: ShareChartProps) {
   const bars = shares.slice(0, kMaxBars);
   if (bars.length === 0) return null;
   const width = bars.length * (kBarWidth + kGap);
-  const spoken = bars.map((share, i) => `position ${i + 1}: ${formatPercent(share)}`).join(", ");
+  const spoken = bars.map((share, i) => `${i + first}: ${formatPercent(share)}`).join(", ");
   return (
     <svg
       class="draft-chart"
@@ -20,7 +28,7 @@ export function DraftChart({ shares }: { shares: number[] }) {
       width={width}
       height={kHeight + 30}
       role="img"
-      aria-label={`Accepted drafts by position. ${spoken}`}
+      aria-label={`${label}. ${spoken}`}
     >
       {bars.map((share, i) => {
         const x = i * (kBarWidth + kGap) + kGap / 2;
@@ -33,13 +41,18 @@ export function DraftChart({ shares }: { shares: number[] }) {
               {Math.round(share * 100)}
             </text>
             <text class="bar-name" x={x + kBarWidth / 2} y={kHeight + 28}>
-              {i + 1}
+              {i + first}
             </text>
           </g>
         );
       })}
     </svg>
   );
+}
+
+/** How often the draft at each position was kept. */
+export function DraftChart({ shares }: { shares: number[] }) {
+  return <ShareChart shares={shares} label="Accepted drafts by position" first={1} />;
 }
 
 /** @param rates tokens per second, oldest first */

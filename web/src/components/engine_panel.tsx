@@ -14,7 +14,7 @@ import { currentId, currentPath } from "../store/conversations.ts";
 import { runs } from "../store/generation.ts";
 import { contextSize, readSpeculation, speculation } from "../store/server.ts";
 import { showPanel } from "../store/settings.ts";
-import { DraftChart, RateLine } from "./draft_chart.tsx";
+import { DraftChart, RateLine, ShareChart } from "./draft_chart.tsx";
 import { IconButton } from "./icons.tsx";
 
 const kAskMs = 1000;
@@ -128,8 +128,22 @@ function ServerDrafting() {
         ]}
       />
       <DraftChart shares={state.acceptance_per_pos ?? []} />
+      <p class="caption">Drafts kept at each position, %</p>
+      <ShareChart
+        shares={sharesOf(state.rounds_by_depth ?? [])}
+        label="Rounds by the number of drafts made"
+        first={0}
+      />
+      <p class="caption">Rounds that drafted so many tokens, %</p>
     </section>
   );
+}
+
+/** Counts as shares of their sum, without the empty ones at the end. */
+function sharesOf(counts: number[]): number[] {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const used = counts.slice(0, counts.findLastIndex((count) => count > 0) + 1);
+  return used.map((count) => count / total);
 }
 
 function Rows({ rows }: { rows: [string, string | undefined][] }) {

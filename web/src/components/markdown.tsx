@@ -1,7 +1,8 @@
 // Markdown that may still be growing. Only pieces whose text changed are rendered again, which while
 // streaming is the last one.
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { renderBlock, splitBlocks, type Block } from "../markdown/render.ts";
+import { GrowingBlocks, splitBlocks, type Block } from "../markdown/blocks.ts";
+import { renderBlock } from "../markdown/render.ts";
 import { sliceRanges } from "../model/draft_ranges.ts";
 import type { Ranges } from "../model/types.ts";
 import { copyText } from "./clipboard.ts";
@@ -14,7 +15,12 @@ interface Props {
 }
 
 export function Markdown({ text, drafts, streaming }: Props) {
-  const blocks = useMemo(() => splitBlocks(text), [text]);
+  const growing = useMemo(() => new GrowingBlocks(), []);
+  // A finished text is read in one go: a link's address may stand further below.
+  const blocks = useMemo(
+    () => (streaming ? growing.update(text) : splitBlocks(text)),
+    [text, streaming],
+  );
   return (
     <div class="markdown" onClick={copyCode}>
       {blocks.map((block, i) => (
@@ -31,10 +37,10 @@ export function Markdown({ text, drafts, streaming }: Props) {
 
 function BlockView({ block, drafts, streaming }: { block: Block; drafts: Ranges; streaming: boolean }) {
   const place = useRef<HTMLDivElement>(null);
-  // When streaming ends everything is rendered once more: a link's address may stand further below.
+  // Drafts of the same text only ever grow at their end.
   useLayoutEffect(() => {
     place.current?.replaceChildren(renderBlock(block, drafts));
-  }, [block.raw, block.token.type, drafts.join(), streaming]);
+  }, [block.raw, block.token.type, drafts.length, drafts.at(-1), streaming]);
   return <div ref={place} />;
 }
 

@@ -1,6 +1,6 @@
 // A text field that grows with its text. Enter is the main key, Shift+Enter a new line. While an
 // input method composes (Japanese, Chinese, Korean), Enter belongs to it.
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { RefObject } from "preact";
 
 interface Props {
@@ -25,7 +25,8 @@ export function TextArea(props: Props) {
     const line = parseFloat(getComputedStyle(area).lineHeight) || 24;
     area.rows = Math.max(1, Math.round((area.scrollHeight - 8) / line));
   }, [props.value]);
-  useEffect(() => {
+  // Before anything is painted: the next key already belongs here.
+  useLayoutEffect(() => {
     if (!props.focused) return;
     field.current!.focus();
     field.current!.setSelectionRange(props.value.length, props.value.length);

@@ -1,33 +1,14 @@
-// Markdown of a model to safe nodes. A model's text is a stranger's text: HTML in it is shown as
-// text, addresses may only be web or mail ones, pictures are never fetched, and what is left goes
-// through DOMPurify with a short list of what may stay.
+// A block of Markdown to safe nodes. What the parser made of it goes through DOMPurify with a short list
+// of what may stay; then links, tables, code and accepted drafts get what they need.
 import DOMPurify from "dompurify";
-import { Marked, type Token, type TokenizerAndRendererExtension } from "marked";
 import { renderedRanges } from "../model/draft_ranges.ts";
 import type { Ranges } from "../model/types.ts";
-import { highlight } from "./highlight.ts";
-
-/** A top-level piece of a text: a paragraph, a list, a fence. Pieces follow each other gaplessly. */
-export interface Block {
-  raw: string;
-  /** Where it begins in the text. */
-  start: number;
-  token: Token;
-}
-
-export function splitBlocks(text: string): Block[] {
-  const blocks: Block[] = [];
-  let start = 0;
-  for (const token of marked.lexer(text)) {
-    if (token.type !== "space" && token.type !== "def") blocks.push({ raw: token.raw, start, token });
-    start += token.raw.length;
-  }
-  return blocks;
-}
+import type { Block } from "./blocks.ts";
+import { markdown } from "./parser.ts";
 
 /** Nodes of a block, with the characters of `drafts` (ranges of its raw text) marked. */
 export function renderBlock(block: Block, drafts: Ranges): DocumentFragment {
-  const html = marked.parser([block.token]);
+  const html = markdown.parser([block.token]);
   const nodes = DOMPurify.sanitize(html, {
     RETURN_DOM_FRAGMENT: true,
     ALLOWED_TAGS: kAllowedTags,
@@ -55,48 +36,6 @@ const kAllowedTags = (
 const kPlainAttributes = ["title", "class", "start", "align", "type", "checked", "disabled"];
 const kAllowedAttributes = ["href", ...kPlainAttributes];
 const kAllowedAddress = /^(?:https?|mailto):/i;
-
-const escapes: Record<string, string> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => escapes[character]!);
-}
-
-// Formulas are shown as they were written: Markdown would take their underscores and stars for
-// emphasis, and a typesetter with its fonts would be larger than the rest of the page.
-const formula: TokenizerAndRendererExtension = {
-  name: "formula",
-  level: "inline",
-  start: (text) => text.search(/\\[([]|\$\$/),
-  tokenizer(text) {
-    const match = /^(?:\\\(([^]+?)\\\)|\\\[([^]+?)\\\]|\$\$([^]+?)\$\$)/.exec(text);
-    if (!match) return undefined;
-    return { type: "formula", raw: match[0], text: (match[1] ?? match[2] ?? match[3] ?? "").trim() };
-  },
-  renderer: (token) => `<span class="formula">${escapeHtml(String(token.text))}</span>`,
-};
-
-const marked = new Marked({
-  gfm: true,
-  breaks: true,
-  extensions: [formula],
-  renderer: {
-    html: ({ text, block }) =>
-      block ? `<p class="source">${escapeHtml(text.trim())}</p>` : escapeHtml(text),
-    image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
-    code({ text, lang }) {
-      const language = /^[\w+#-]*/.exec(lang ?? "")![0].toLowerCase();
-      const inner = highlight(text, language) ?? escapeHtml(text);
-      return `<pre><code class="language-${escapeHtml(language)}">${inner}\n</code></pre>`;
-    },
-  },
-});
 
 /** Puts every marked stretch of text into a span of class "draft". */
 function markDrafts(nodes: DocumentFragment, source: string, drafts: Ranges): void {

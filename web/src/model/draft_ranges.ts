@@ -26,7 +26,7 @@ export class AcceptedCounter {
 /** The part of `ranges` inside [start, end), counted from start. */
 export function sliceRanges(ranges: Ranges, start: number, end: number): Ranges {
   const slice: Ranges = [];
-  for (let i = 0; i + 1 < ranges.length; i += 2) {
+  for (let i = firstEndingAfter(ranges, start); i < ranges.length && ranges[i]! < end; i += 2) {
     const from = Math.max(ranges[i]!, start);
     const to = Math.min(ranges[i + 1]!, end);
     if (from < to) slice.push(from - start, to - start);
@@ -34,11 +34,16 @@ export function sliceRanges(ranges: Ranges, start: number, end: number): Ranges 
   return slice;
 }
 
-/** How many characters the ranges cover. */
-export function coveredLength(ranges: Ranges): number {
-  let total = 0;
-  for (let i = 0; i + 1 < ranges.length; i += 2) total += ranges[i + 1]! - ranges[i]!;
-  return total;
+/** Index of the first range that ends behind `place`. */
+function firstEndingAfter(ranges: Ranges, place: number): number {
+  let low = 0;
+  let high = ranges.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[2 * middle + 1]! > place) high = middle;
+    else low = middle + 1;
+  }
+  return 2 * low;
 }
 
 // How far ahead in the source a rendered character is looked for: long enough to pass a link's
