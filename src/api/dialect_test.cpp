@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -408,6 +410,28 @@ TEST_F(Dialects, HandSamplingToolChoiceAndThinkingOn) {
   for (const auto& request : seen) {
     EXPECT_TRUE(server.tokenizer->decode(request.prompt).ends_with("<think>\n\n</think>\n\n"));
   }
+}
+
+TEST_F(Dialects, ServeAgentsRequests) {
+  server.service->n_ctx = 100'000;
+  server.service->will_say(
+      "look\n</think>\n\n<tool_call>\n<function=Bash>\n<parameter=command>\nls\n</parameter>\n"
+      "</function>\n</tool_call><|im_end|>");
+  for (const auto& [path, fixture, call] :
+       {std::tuple{kMessages, "claude_code_1.json", "content_block_start"},
+        std::tuple{kMessages, "claude_code_2.json", "content_block_start"},
+        std::tuple{kResponses, "codex.json", "response.output_item.added"}}) {
+    std::ifstream file(std::string(FORETOKEN_SOURCE_DIR "/tests/data/dialects/") + fixture);
+    const DialectEvents events = stream(path, Json::parse(file));
+    const auto n = std::count_if(events.begin(), events.end(),
+                                 [&](const DialectEvent& event) { return event.name == call; });
+    EXPECT_EQ(n, 2) << fixture;  // thinking and a call
+    EXPECT_TRUE(events.back().name == "message_stop" || events.back().name == "response.completed");
+  }
+  const auto seen = server.service->seen();
+  ASSERT_EQ(seen.size(), 3U);
+  EXPECT_EQ(seen[0].max_tokens, 32000);
+  EXPECT_TRUE(seen[0].constrained);  // calls follow their schemas
 }
 
 TEST_F(Dialects, SayWhichToolsWereLeftOut) {
