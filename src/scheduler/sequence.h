@@ -27,8 +27,7 @@ class Sequence {
   using Clock = std::chrono::steady_clock;
   enum class Phase { Prompt, Decode, Ended };
 
-  /// `plan`: token counts at which the prompt deserves checkpoints. Throws RequestError for
-  /// sampling or speculation the model cannot do.
+  /// Throws RequestError for sampling or speculation the model cannot do.
   Sequence(Job job, int slot, LoadedModel& model, const SchedulerOptions& options);
 
   // ---- The prompt. ----
@@ -71,9 +70,7 @@ class Sequence {
   void drop_session();
 
   Phase phase() const { return phase_; }
-  FinishReason reason() const { return finish_.reason; }
   RequestId id() const { return job_.id; }
-  int slot() const { return slot_; }
   const Request& request() const { return job_.request; }
   const Timings& timings() const { return timings_; }
   engine::Session& session() { return session_; }
@@ -83,7 +80,6 @@ class Sequence {
   /// Fills what /slots shows.
   void describe(SlotInfo& info) const;
   bool is_over_context() const { return session_.room() == 0; }
-  Clock::time_point first_token_time() const { return first_token_; }
 
  private:
   void emit(const engine::Judged& judged, std::size_t i, bool from_draft);
