@@ -21,7 +21,7 @@ using testing::small_options;
 using testing::submitted;
 using testing::task_prompts;
 
-constexpr int kTokens = kSanitized ? 24 : 64;
+constexpr int kTokens = kSanitized ? 48 : 64;
 
 const std::shared_ptr<const grammar::TokenTrie>& trie() {
   static const auto made = grammar::make_token_trie(shared_engine().tokenizer());
