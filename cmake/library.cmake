@@ -1,6 +1,6 @@
 # What is compiled without optimisation when sanitized: it runs little, and GCC takes twice as long to
 # optimise code full of checks.
-set(FORETOKEN_COLD_LIBRARIES gguf chat eval safetensors convert release)
+set(FORETOKEN_COLD_LIBRARIES gguf chat grammar http api eval safetensors convert release hub)
 function(foretoken_cold target)
   if(FORETOKEN_SANITIZE)
     target_compile_options(${target} PRIVATE -O0)

@@ -37,6 +37,9 @@ constexpr const char* kNotes =
     "\n"
     "Exit status: 0 stopped in order, 1 something is wrong (one sentence says what).";
 
+/// Open files beside connections: the model, the log, state files, listeners.
+constexpr int kOtherDescriptors = 256;
+
 /// Everything that belongs to a loaded model.
 struct LoadedModel {
   std::shared_ptr<scheduler::Scheduler> scheduler;
@@ -202,7 +205,9 @@ int serve(ServeOptions& options, const CLI::App& app) {
   // Known before the model is: a page, another folder's, or none holds from the first request on.
   api::add_page_routes(router,
                        {.enabled = options.http.page, .static_path = options.http.static_path});
-  http::Server server(http_options(options), std::move(router));
+  const http::ServerOptions server_options = http_options(options);
+  http::raise_descriptor_limit(server_options.max_connections + kOtherDescriptors);
+  http::Server server(server_options, std::move(router));
   server.start();
 
   LoadedModel model;
