@@ -45,6 +45,11 @@ std::string HelpFormatter::make_expanded(const CLI::App* sub) const {
 
 std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
   std::string name = "  " + make_option_name(option, is_positional) + make_option_opts(option);
+  // CLI11 marks the spellings that switch something off.
+  constexpr std::string_view kOff = "{false}";
+  for (std::size_t at = name.find(kOff); at != std::string::npos; at = name.find(kOff)) {
+    name.erase(at, kOff.size());
+  }
   if (name.size() + 1 > kTextColumn) {
     name += "\n" + std::string(kTextColumn, ' ');
   } else {
@@ -54,9 +59,9 @@ std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positi
 }
 
 std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
-  if (option->get_type_size() == 0) return {};  // a flag
   const std::string type = option->get_type_name();
-  return " " + type.substr(0, type.find(':'));  // what follows lists the checks
+  if (option->get_type_size() == 0 || type.empty()) return {};  // a flag
+  return " " + type.substr(0, type.find(':'));                  // what follows lists the checks
 }
 
 std::string HelpFormatter::make_option_desc(const CLI::Option* option) const {
