@@ -29,6 +29,7 @@ struct Defaults {
   sampling::SamplingParams sampling;
   std::vector<std::string> dry_breakers{"\n", ":", "\"",
                                         "*"};  ///< as text; expanded per vocabulary
+  std::vector<std::string> samplers;           ///< names, see sampler_names.h; empty: all
   engine::SpeculationOptions speculation;
   int n_predict = -1;
   bool ignore_eos = false;

@@ -271,7 +271,7 @@ RequestFields read_request_fields(const Context& context, const Json& body) {
   read_answer_fields(read, context, body, out);
   read_extent_fields(read, context, out);
   read_sampling_numbers(read, context.defaults.sampling, context.service->slot_context(), out);
-  out.samplers = default_samplers();
+  out.samplers = context.defaults.samplers.empty() ? default_samplers() : context.defaults.samplers;
   if (const Json* samplers = find_field(body, "samplers")) {
     out.samplers = read_samplers(context, *samplers);
   }

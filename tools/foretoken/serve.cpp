@@ -11,6 +11,7 @@
 
 #include "api/page.h"
 #include "api/routes.h"
+#include "api/sampler_names.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "command.h"
@@ -106,6 +107,14 @@ void check_projector(const ServeOptions& options, const LogSink& log) {
                                      options.source.projector));
 }
 
+// "top_k;temperature" or "kt".
+void apply_samplers(const std::string& samplers, api::Context& context) {
+  if (samplers.empty()) return;
+  api::Json value = samplers;
+  if (samplers.find(';') != std::string::npos) value = split_list(samplers, ';');
+  context.defaults.samplers = api::read_samplers(context, value);
+}
+
 LoadedModel load_model(ServeOptions& options, const CLI::App& app, const LogSink& log) {
   fetch_hub_model(options, log);
   check_projector(options, log);
@@ -119,6 +128,7 @@ LoadedModel load_model(ServeOptions& options, const CLI::App& app, const LogSink
   context->log = log;
   context->token_trie = grammar::make_token_trie(*context->tokenizer);
   context->defaults = api_defaults(options, app, file, *context->tokenizer);
+  apply_samplers(options.chat.samplers, *context);
   context->model = model_facts(options, file, *context->tokenizer);
   context->settings = api_settings(options);
   context->started_unix = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());

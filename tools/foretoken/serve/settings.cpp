@@ -18,21 +18,11 @@ namespace {
 
 constexpr int kAutoSlots = 4;
 
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    if (end > 0) out.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(text.size(), end + 1));
-  }
-  return out;
-}
-
 // One key a line; blank lines are nothing.
 std::vector<std::string> read_keys(const std::string& path) {
   std::string text = read_text_file(path);
   std::erase(text, '\r');
-  std::vector<std::string> keys = split(text, '\n');
+  std::vector<std::string> keys = split_list(text, '\n');
   if (keys.empty()) {
     throw RequestError(fmt::format("--api-key-file {}: holds no key; write one a line", path));
   }
@@ -94,7 +84,7 @@ std::string token_text(const gguf::File& file, const tokenizer::Tokenizer& token
 
 // "mtp:n_max=3,p_min=0.5"
 void read_ik_values(std::string_view values, const std::string& whole, SpeculationFlags& flags) {
-  for (const std::string& pair : split(values, ',')) {
+  for (const std::string& pair : split_list(values, ',')) {
     const std::size_t equals = pair.find('=');
     const std::string name = pair.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : pair.substr(equals + 1);
@@ -118,6 +108,16 @@ void read_ik_values(std::string_view values, const std::string& whole, Speculati
 
 }  // namespace
 
+std::vector<std::string> split_list(std::string_view text, char separator) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    if (end > 0) out.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(text.size(), end + 1));
+  }
+  return out;
+}
+
 void read_spec_types(SpeculationFlags& flags, std::vector<std::string>& notices) {
   const std::string given = flags.type;
   const std::size_t colon = given.find(':');
@@ -126,7 +126,7 @@ void read_spec_types(SpeculationFlags& flags, std::vector<std::string>& notices)
     read_ik_values(std::string_view(given).substr(colon + 1), given, flags);
   }
   std::string chosen;
-  for (const std::string& kind : split(kinds, ',')) {
+  for (const std::string& kind : split_list(kinds, ',')) {
     if (kind == "auto" || kind == "none" || kind == "draft-mtp" || kind == "mtp") {
       chosen = kind == "mtp" ? "draft-mtp" : kind;
     } else if (kind.starts_with("ngram")) {
@@ -144,12 +144,12 @@ void read_spec_types(SpeculationFlags& flags, std::vector<std::string>& notices)
 http::ServerOptions http_options(const ServeOptions& options) {
   const ServeHttpOptions& in = options.http;
   http::ServerOptions out;
-  out.hosts = split(in.host, ',');
+  out.hosts = split_list(in.host, ',');
   if (out.hosts.empty()) throw RequestError("--host is empty; give an address such as 127.0.0.1");
   out.port = in.port;
   out.reuse_port = in.reuse_port;
   out.prefix = in.prefix;
-  out.api_keys = split(in.api_keys, ',');
+  out.api_keys = split_list(in.api_keys, ',');
   if (!in.api_key_file.empty()) {
     for (std::string& key : read_keys(in.api_key_file)) out.api_keys.push_back(std::move(key));
   }
@@ -223,13 +223,13 @@ api::ModelFacts model_facts(const ServeOptions& options, const gguf::File& file,
     return static_cast<int>(metadata.find_u32(key).value_or(0));
   };
   api::ModelFacts out;
-  out.aliases = split(options.source.alias, ',');
+  out.aliases = split_list(options.source.alias, ',');
   if (out.aliases.empty()) {
     out.aliases.push_back(options.source.hub_repository.empty()
                               ? std::filesystem::path(file.path()).filename().string()
                               : options.source.hub_repository);
   }
-  out.tags = split(options.source.tags, ',');
+  out.tags = split_list(options.source.tags, ',');
   out.path = file.path();
   out.file_type = summary.file_type;
   out.n_vocab = tokenizer.n_vocab();

@@ -8,6 +8,9 @@
 
 namespace foretoken::tools {
 
+/// Parts of a list, without empty ones.
+std::vector<std::string> split_list(std::string_view text, char separator);
+
 /// Which drafters, from every --spec-type given: "draft-mtp", "ngram-mod,draft-mtp", ik_llama.cpp's
 /// "mtp:n_max=3,p_min=0.5". Writes what it finds into `flags`. Throws RequestError with the list of
 /// kinds for one that is unknown or unsupported.
