@@ -38,14 +38,15 @@ const ask = (content, more = {}) => ({
 
 test('the list of models names ours', async () => {
   const models = await client.models.list();
-  assert.deepEqual(models.data.map((model) => model.id), ['tiny']);
+  assert.equal(models.data.length, 1);
+  assert.equal(models.data[0].id, server.alias);
   assert.equal(models.data[0].owned_by, 'llamacpp');
 });
 
 test('a chat answer has content, a finish reason, usage and timings', async () => {
   const answer = await client.chat.completions.create(ask('What is the capital of France?'));
   assert.equal(answer.object, 'chat.completion');
-  assert.equal(answer.model, 'tiny');
+  assert.equal(answer.model, server.alias);
   assert.match(answer.id, /^chatcmpl-/);
   const choice = answer.choices[0];
   assert.equal(choice.finish_reason, 'stop');

@@ -27,13 +27,16 @@ export function startServer(program, args) {
   return ready.then((url) => ({ url, stop, pid: child.pid, log: () => log }));
 }
 
-/** The server that a suite talks to. */
+/** The server that a suite talks to; `alias` is its model's name. */
 export async function serverUnderTest(extra = []) {
   if (process.env.FORETOKEN_URL) {
-    return { url: process.env.FORETOKEN_URL, stop: async () => 0, log: () => '' };
+    const url = process.env.FORETOKEN_URL;
+    const models = await (await fetch(`${url}/v1/models`)).json();
+    return { url, alias: models.data[0].id, stop: async () => 0, log: () => '' };
   }
-  return startServer(process.env.FORETOKEN_PROGRAM, [
+  const server = await startServer(process.env.FORETOKEN_PROGRAM, [
     '-m', process.env.FORETOKEN_MODEL, '-c', '4096', '-ngl', '99', '-fa', 'on',
     '--spec-type', 'draft-mtp', '--spec-draft-n-max', '2', '--alias', 'tiny', ...extra,
   ]);
+  return { ...server, alias: 'tiny' };
 }
