@@ -383,6 +383,18 @@ TEST(ServeFlags, HelpNamesTheDraftersTheWayWrappersLookForThem) {
   EXPECT_THAT(outcome.out, HasSubstr("--spec-draft-p-min"));
 }
 
+TEST(ServeFlags, TheVersionHasTheFormThatScriptsRead) {
+  const Outcome outcome = run_program({"serve", "--version"});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, testing::MatchesRegex("version: [0-9]+ \\(ft[0-9.]+\\)\n"));
+}
+
+TEST(ServeFlags, DevicesAreListed) {
+  const Outcome outcome = run_program({"serve", "--list-devices"});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("CPU"));
+}
+
 TEST(ServeFlags, AModelThatIsNotThereIsOneSentence) {
   const Outcome none = run_program({"serve", "--port", "0"});
   EXPECT_EQ(none.status, 1);

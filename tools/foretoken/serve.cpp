@@ -250,6 +250,7 @@ Run add_serve(CLI::App& app) {
   auto show = std::make_shared<bool>(false);
   add_serve_options(app, *options);
   app.add_flag("--show-settings", *show, "print as JSON what all flags come to, and end");
+  app.set_version_flag("--version", "version: 1 (ft" FORETOKEN_VERSION ")");  // llama-server's form
   app.footer(kNotes);
   return [options, show, &app] {
     if (!*show) return serve(*options, app);
