@@ -29,6 +29,8 @@ std::string folder_of(const std::string& path) {
 // What a plain creation asks for; the system takes the user's mask off.
 constexpr mode_t kMode = 0666;
 
+mode_t mode_of(FileAccess access) { return access == FileAccess::OwnerOnly ? 0600 : kMode; }
+
 // A name beside `path`, another one with each call. Somebody may have it all the same: processes of
 // two containers can have equal numbers.
 std::string new_name(const std::string& path) {
@@ -40,9 +42,10 @@ std::string link_of(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path) : path_(path) {
+OutputFile::OutputFile(const std::string& path, FileAccess access) : path_(path) {
   refuse_special();
-  fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kMode);
+  const mode_t mode = mode_of(access);
+  fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
   if (fd_ >= 0) {
     // Without /proc it could never get a name, which would show when all the work is done.
     if (::access(link_of(fd_).c_str(), F_OK) == 0) return;
@@ -53,7 +56,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   }
   do {
     temporary_ = new_name(path);
-    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0) throw_io("create", errno);
 }

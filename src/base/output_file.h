@@ -10,13 +10,19 @@
 
 namespace foretoken {
 
+/// Who may read a finished output.
+enum class FileAccess {
+  Everybody,  ///< as the user's mask has it, like any file
+  OwnerOnly,  ///< what somebody said in private: mode 0600, whatever the mask
+};
+
 /// Owner of an unfinished output. Destroyed before commit(), it leaves no trace, unless it was made
 /// to be gone on with.
 class OutputFile {
  public:
   /// Creates the unfinished file beside `path`. Throws IoError with the system's reason, or when
   /// there is a folder, device, pipe or socket of that name.
-  explicit OutputFile(const std::string& path);
+  explicit OutputFile(const std::string& path, FileAccess access = FileAccess::Everybody);
   /// An output that can be gone on with after an interruption: it is the file `unfinished` (on the
   /// same file system; created when absent) until commit(), and stays that when this object is
   /// destroyed before. Throws IoError.

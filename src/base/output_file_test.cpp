@@ -300,6 +300,30 @@ TEST_F(OutputFiles, HaveANameWhereThereAreNoUnnamedFiles) {
   EXPECT_EQ(n_files(), 1);
 }
 
+TEST_F(OutputFiles, OfTheOwnerOnlyStaySoWhateverWasThere) {
+  std::ofstream(at("a")) << "open to everybody";
+  OutputFile file(at("a"), FileAccess::OwnerOnly);
+  file.write(bytes("private"));
+  file.commit();
+  EXPECT_EQ(content(at("a")), "private");
+  EXPECT_EQ(fs::status(at("a")).permissions(), fs::perms{0600});
+}
+
+TEST_F(OutputFiles, OfTheOwnerOnlyAreSoWhereThereAreNoUnnamedFiles) {
+  const int result = in_child([this] {
+    if (!forbid(SYS_openat, EOPNOTSUPP, O_TMPFILE)) return kImpossibleHere;
+    OutputFile file(at("a"), FileAccess::OwnerOnly);
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      if (entry.status().permissions() != fs::perms{0600}) return 1;
+    }
+    file.commit();
+    return 0;
+  });
+  if (result == kImpossibleHere) GTEST_SKIP() << "system calls cannot be forbidden here";
+  EXPECT_EQ(result, 0);
+  EXPECT_EQ(fs::status(at("a")).permissions(), fs::perms{0600});
+}
+
 TEST_F(OutputFiles, AppearWithoutProcToo) {
   const int result = in_child([this] {
     if (::chroot(folder_.c_str()) != 0 &&

@@ -31,10 +31,10 @@ struct StateFileResult {
   std::size_t n_tokens = 0;  ///< of the longest checkpoint
 };
 
-/// Writes a file that appears whole or not at all (base/output_file.h). What the pages hold beyond
-/// a checkpoint's last position is written as zeros. Needs a page and the lists of tokens and pages
-/// in memory, not the states again. Throws IoError, or RequestError for a checkpoint that is not of
-/// this identity.
+/// Writes a file that appears whole or not at all (base/output_file.h) and that only its owner may
+/// read. What the pages hold beyond a checkpoint's last position is written as zeros. Needs a page
+/// and the lists of tokens and pages in memory, not the states again. Throws IoError, or
+/// RequestError for a checkpoint that is not of this identity.
 StateFileResult write_checkpoints(const std::string& path, const StateIdentity& identity,
                                   std::span<const CheckpointPtr> checkpoints);
 

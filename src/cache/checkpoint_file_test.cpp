@@ -208,6 +208,12 @@ TEST_F(CheckpointFiles, WrittenAgainIsTheSameFile) {
   EXPECT_EQ(bytes(), first);
 }
 
+TEST_F(CheckpointFiles, AreForTheirOwnerOnly) {
+  Maker maker(small_identity());
+  write_checkpoints(path_, small_identity(), std::vector<CheckpointPtr>{maker.make(3)});
+  EXPECT_EQ(fs::status(path_).permissions(), fs::perms{0600});
+}
+
 TEST_F(CheckpointFiles, HaveTheSizeTheDocumentTells) {
   StateIdentity id = small_identity();
   id.kv.types = {Type::F16, Type::F16};

@@ -150,7 +150,8 @@ StateFileResult write_checkpoints(const std::string& path, const StateIdentity& 
   header.n_kv_pages = kv.pages().size();
   header.n_mtp_pages = mtp.pages().size();
 
-  OutputFile file(path);
+  // It holds what was said, token by token.
+  OutputFile file(path, FileAccess::OwnerOnly);
   file.reserve(header.file_bytes(sizes));
   SectionWriter out(file);
   out.write(header.encode());

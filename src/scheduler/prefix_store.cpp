@@ -151,7 +151,9 @@ void PrefixStore::persist(const LoadedModel& model) const {
   try {
     const auto kept = cache_->all();
     if (kept.empty()) return;
-    std::filesystem::create_directories(options_.state_directory);
+    if (std::filesystem::create_directories(options_.state_directory)) {
+      std::filesystem::permissions(options_.state_directory, std::filesystem::perms::owner_all);
+    }
     const auto written = cache::write_checkpoints(file(), model.identity(), kept);
     log(LogLevel::Info, fmt::format("prefix cache: {} checkpoints, {} bytes written to {}",
                                     kept.size(), written.n_bytes, file()));
