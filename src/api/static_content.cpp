@@ -5,8 +5,13 @@
 #include <optional>
 #include <utility>
 
+#include "http/field.h"
+
 namespace foretoken::api {
 namespace {
+
+using http::same_name;
+using http::trimmed;
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kTypes{{
     {".html", "text/html; charset=utf-8"},
@@ -31,22 +36,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kTypes{{
     {".wasm", "application/wasm"},
 }};
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_word(std::string_view a, std::string_view lower_case) {
-  if (a.size() != lower_case.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower_case[i]) return false;
-  }
-  return true;
-}
-
 /// Takes the part before `separator` off the front of `text`.
 std::string_view take_until(std::string_view& text, char separator) {
   const std::size_t end = text.find(separator);
@@ -60,7 +49,7 @@ bool is_wanted(std::string_view parameters) {
   while (!parameters.empty()) {
     std::string_view value = take_until(parameters, ';');
     const std::string_view name = take_until(value, '=');
-    if (same_word(name, "q")) return value.find_first_of("123456789") != std::string_view::npos;
+    if (same_name(name, "q")) return value.find_first_of("123456789") != std::string_view::npos;
   }
   return true;
 }
@@ -73,7 +62,7 @@ std::string_view without_weak_mark(std::string_view etag) {
 
 std::string_view content_type_of(std::string_view path) {
   for (const auto& [ending, type] : kTypes) {
-    if (path.size() >= ending.size() && same_word(path.substr(path.size() - ending.size()), ending))
+    if (path.size() >= ending.size() && same_name(path.substr(path.size() - ending.size()), ending))
       return type;
   }
   return "application/octet-stream";
@@ -84,7 +73,7 @@ bool accepts_gzip(std::string_view accept_encoding) {
   while (!accept_encoding.empty()) {
     std::string_view item = take_until(accept_encoding, ',');
     const std::string_view coding = take_until(item, ';');
-    if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) return is_wanted(item);
+    if (same_name(coding, "gzip") || same_name(coding, "x-gzip")) return is_wanted(item);
     if (coding == "*") any = is_wanted(item);
   }
   return any.value_or(false);

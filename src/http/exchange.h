@@ -25,7 +25,7 @@ struct Request {
   std::map<std::string, std::string, std::less<>> parameters;  ///< of the route's {names}
   Headers headers;
   std::string body;
-  std::string peer;     ///< address of the other end, for logs
+  std::string peer;     ///< address of the other end without its port: who asks
   std::string api_key;  ///< the key that matched, empty without keys
   /// First value of a header, or empty.
   std::string_view header(std::string_view name) const;

@@ -50,16 +50,15 @@ std::string url_of(std::string_view scheme, std::string_view host, int port) {
   return fmt::format("{}{}:{}", scheme, host, port);
 }
 
-/// "127.0.0.1:8080", "[::1]:8080", "unix".
-std::string describe(const sockaddr_storage& address, socklen_t size) {
+/// "127.0.0.1", "[::1]", "unix".
+std::string host_of(const sockaddr_storage& address, socklen_t size) {
   if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return "unix";
   char host[NI_MAXHOST] = {};
   if (getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host, sizeof host, nullptr, 0,
                   NI_NUMERICHOST) != 0) {
     return "unknown";
   }
-  return url_of("", address.ss_family == AF_INET6 ? fmt::format("[{}]", host) : host,
-                port_of(address));
+  return address.ss_family == AF_INET6 ? fmt::format("[{}]", host) : host;
 }
 
 [[noreturn]] void throw_bind_error(const std::string& where, int port, int error) {
@@ -168,7 +167,8 @@ void open_host(const ServerOptions& options, const std::string& host, int& port,
       open = true;
       continue;
     }
-    const std::string where = describe(endpoint.address, endpoint.size);
+    const std::string where =
+        url_of("", host_of(endpoint.address, endpoint.size), port_of(endpoint.address));
     const int family = endpoint.address.ss_family;
     const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int error =
@@ -285,7 +285,7 @@ Listener::Accepted Listener::accept() const {
     return out;
   }
   out.family = family_;
-  out.peer = describe(peer.address, peer.size);
+  out.peer = host_of(peer.address, peer.size);
   if (family_ != AF_UNIX) {
     // Tokens go out one by one; none may wait for the acknowledgement of the one before.
     const int on = 1;
