@@ -9,7 +9,7 @@ CTEST := ctest --output-on-failure --timeout 600 -j $(JOBS)
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo asan tsan fuzz bench full-size web web-test format format-check tidy headers clean
+.PHONY: help setup build test demo asan tsan fuzz bench bench-server full-size web web-test format format-check tidy headers clean
 
 help: ## this list
 	@echo "Foretoken: an engine for the Qwen3.5 family. Start with: make demo"
@@ -51,6 +51,11 @@ bench: setup ## the micro-benchmarks
 	@scripts/configure.sh bench
 	@cmake --build build/bench -j $(JOBS)
 	@for program in build/bench/bench/*_bench; do $$program $(BENCH_ARGS) || exit 1; done
+
+bench-server: build ## load, disconnects and overhead of the running server, DURATION seconds each
+	@scripts/configure.sh bench
+	@cmake --build build/bench -j $(JOBS) --target engine_alone
+	@scripts/bench-server.sh
 
 full-size: setup ## the toolchain on random weights of a published size: SHAPE=0.8b DIR=/tmp/full-size
 	@scripts/configure.sh release
