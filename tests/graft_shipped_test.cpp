@@ -86,7 +86,8 @@ TEST(GraftShipped, AQuantizedFineTuneKeepsItsBytesAndDrafts) {
   }
   const auto say = [&](const std::string& speculation) {
     return run_program({"run", "-m", scratch / "out.gguf", "-t", "2", "-p", "Hello, who are you?",
-                        "-n", "48", "--temp", "0", "--spec-type", speculation});
+                        "-n", "48", "--temp", "0", "--spec-type", speculation, "--spec-draft-fixed",
+                        "--spec-draft-n-max", "3"});
   };
   const Outcome plain = say("none");
   const Outcome drafted = say("draft-mtp");

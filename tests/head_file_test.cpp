@@ -39,15 +39,24 @@ struct Told {
 };
 
 Told tell(const std::string& model, const std::string& head) {
-  engine::Engine engine({.model_path = model, .head_path = head, .n_threads = 2});
-  engine::Session session(engine, {.n_context = 512});
+  engine::EngineOptions options;
+  options.model_path = model;
+  options.head_path = head;
+  options.n_threads = 2;
+  engine::Engine engine(options);
+  engine::SessionOptions small;
+  small.n_context = 512;
+  engine::Session session(engine, small);
   sampling::SamplingParams greedy;
   greedy.temperature = 0.0F;
-  engine::Generator generator(session, greedy, {.limits = {.n_max = 3}, .adaptive = false});
+  engine::SpeculationOptions speculation;
+  speculation.limits.n_max = 3;
+  speculation.adaptive = false;
+  engine::Generator generator(session, greedy, speculation);
   session.prefill(engine.tokenizer().encode(
       "<|im_start|>user\nCount from 3 to 12.<|im_end|>\n<|im_start|>assistant\n<think>\n"));
   generator.observe_prompt();
-  const engine::GenerateResult result = generator.generate({.max_tokens = 40});
+  const engine::GenerateResult result = generator.generate({.max_tokens = 40, .ignore_end = false});
   return {result.tokens, result.stats};
 }
 
