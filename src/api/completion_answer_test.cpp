@@ -118,6 +118,12 @@ TEST_F(Completions, PromptsInAllShapes) {
   EXPECT_EQ(several[2]["index"], 2);
 }
 
+TEST_F(Completions, MorePromptsThanAnyQueueTakesAreRefused) {
+  const auto [status, json] = server_.ask(kNative, prompt(std::vector<std::string>(4097, "a")));
+  EXPECT_EQ(status, 400);
+  EXPECT_EQ(json["error"]["message"], "Field 'prompt': at most 4096 prompts are allowed");
+}
+
 TEST_F(Completions, MalformedPromptsAreRefused) {
   const std::vector<Json> bad = {Json::array(),
                                  Json::array({1, -5}),

@@ -13,6 +13,8 @@
 namespace foretoken::api {
 namespace {
 
+constexpr std::size_t kMaxPrompts = 4096;
+
 TokenId checked_id(const Context& context, const Json& value, const char* field) {
   const int n_vocab = context.tokenizer->n_vocab();
   if (!value.is_number_integer() || value < 0 || value >= n_vocab) {
@@ -76,6 +78,10 @@ std::vector<TokenId> read_token_ids(const Context& context, const Json& ids, con
 std::vector<std::vector<TokenId>> read_prompts(const Context& context, const Json& prompt) {
   std::vector<std::vector<TokenId>> prompts;
   if (prompt.is_array() && !has_number(prompt)) {
+    // Each becomes a reply with all that belongs to one, long before the queue is full.
+    if (prompt.size() > kMaxPrompts) {
+      refuse_field("prompt", fmt::format("at most {} prompts are allowed", kMaxPrompts));
+    }
     for (const Json& one : prompt) prompts.push_back(read_one(context, one));
   } else {
     prompts.push_back(read_one(context, prompt));

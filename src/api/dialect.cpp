@@ -98,7 +98,11 @@ std::string model_name(const Context& context) {
 }
 
 Remark log_remark(const ContextPtr& context) {
-  return [context](const std::string& line) { context->remark(LogLevel::Warning, line); };
+  constexpr int kMost = 16;
+  return [context, n = 0](const std::string& line) mutable {
+    if (n >= kMost) return;
+    context->remark(LogLevel::Warning, ++n < kMost ? line : "further remarks are left out");
+  };
 }
 
 }  // namespace foretoken::api

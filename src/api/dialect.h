@@ -92,7 +92,7 @@ std::string model_name(const Context& context);
 
 /// Where converters report what they leave out, e.g. tools of a kind that has no equivalent.
 using Remark = std::function<void(const std::string&)>;
-/// One that writes warnings to the context's log.
+/// One for one request that writes warnings to the context's log, the first few of them.
 Remark log_remark(const ContextPtr& context);
 
 /// Makes the random part of an id; tests put a counter here.

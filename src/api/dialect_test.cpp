@@ -95,6 +95,16 @@ class Dialects : public ::testing::Test {
   TestServer server;
 };
 
+TEST_F(Dialects, ARequestWritesFewLinesIntoTheLog) {
+  server.service->will_say("</think>\n\nYes.<|im_end|>");
+  Json body = hello(kMessages);
+  body["tools"] = Json::array();
+  for (int i = 0; i < 1000; ++i) body["tools"].push_back({{"type", "web_search_20250305"}});
+  EXPECT_EQ(server.ask(kMessages, body).status, 200);
+  EXPECT_EQ(server.log().size(), 16U);
+  EXPECT_EQ(server.log().back(), "further remarks are left out");
+}
+
 TEST_F(Dialects, StreamAMessageWithThinkingTextAndCalls) {
   server.service->will_say(kCalls);
   const DialectEvents events = stream(kMessages, with_tools(kMessages));

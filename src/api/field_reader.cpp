@@ -88,13 +88,15 @@ std::optional<std::vector<std::string>> FieldReader::texts(Names names) const {
   if (found.value->is_string()) {
     list.push_back(found.value->get<std::string>());
   } else if (found.value->is_array()) {
+    const Json* stray = nullptr;
     for (const Json& item : *found.value) {
       if (item.is_string()) {
         list.push_back(item.get<std::string>());
-      } else if (!item.is_null()) {
-        remark_wrong_type(found.name, item, "an array of strings");
+      } else if (stray == nullptr && !item.is_null()) {
+        stray = &item;  // one remark is enough, however many there are
       }
     }
+    if (stray != nullptr) remark_wrong_type(found.name, *stray, "an array of strings");
   } else {
     remark_wrong_type(found.name, *found.value, "a string or an array of strings");
     return std::nullopt;

@@ -37,7 +37,7 @@ class FieldReader {
                float max = std::numeric_limits<float>::max()) const;
   std::string text(Names names, const std::string& fallback) const;
   /// A string, or an array of strings; nothing when absent. Elements of another type are dropped
-  /// with a remark.
+  /// with one remark.
   std::optional<std::vector<std::string>> texts(Names names) const;
 
   /// The value of the first name that is there, and that name.

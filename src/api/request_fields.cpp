@@ -33,6 +33,11 @@ void read_answer_fields(const FieldReader& read, const Context& context, const J
   out.verbose = read.boolean({"verbose"}, false);
   out.stream_coalesce = read.boolean({"stream_coalesce"}, false);
   out.response_fields = read.texts({"response_fields"}).value_or(std::vector<std::string>{});
+  // They are looked up on the inference thread.
+  constexpr std::size_t kMaxResponseFields = 256;
+  if (out.response_fields.size() > kMaxResponseFields) {
+    refuse_field("response_fields", fmt::format("at most {} are allowed", kMaxResponseFields));
+  }
   const auto ping = static_cast<std::int64_t>(context.defaults.sse_ping_seconds);
   if (read.find({"sse_ping_interval"}).value != nullptr) {
     out.sse_ping_seconds =

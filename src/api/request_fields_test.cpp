@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "api/generation_settings.h"
 #include "api/sampler_names.h"
@@ -135,6 +136,39 @@ TEST_F(Fields, LogitBiasById_TextAndFalse) {
       read(R"({"logit_bias": [[97, -5], ["b", false], [98], 3, ["c", true]]})").sampling.logit_bias;
   ASSERT_EQ(pairs.size(), 2U);
   EXPECT_EQ(pairs[1].token, 'b');
+}
+
+TEST_F(Fields, ManyMistakesInAListAreOneLineOfTheLog) {
+  Json body = {{"stop", Json::array()}, {"samplers", Json::array()}};
+  for (int i = 0; i < 1000; ++i) {
+    body["stop"].push_back(i);
+    body["samplers"].push_back("no such sampler");
+  }
+  read(body.dump().c_str());
+  EXPECT_EQ(server_.log().size(), 2U);
+}
+
+TEST_F(Fields, RefusesListsThatTheWorkerWouldWalkForEveryone) {
+  Json body = {{"response_fields", Json::array()}};
+  for (int i = 0; i < 257; ++i) body["response_fields"].push_back("content");
+  EXPECT_THROW(read(body.dump().c_str()), RequestError);
+}
+
+TEST_F(Fields, LogitBiasOfATokenNamedAgainAddsUp) {
+  Json body = {{"logit_bias", Json::array()}};
+  for (int i = 0; i < 100000; ++i) body["logit_bias"].push_back({97 + i % 2, 1e38});
+  body["logit_bias"].push_back({"c", 1.5});
+  body["logit_bias"].push_back({"c", -0.5});
+  body["logit_bias"].push_back({98, false});
+  body["logit_bias"].push_back({98, 5});
+  const auto bias = read(body.dump().c_str()).sampling.logit_bias;
+  ASSERT_EQ(bias.size(), 3U);
+  EXPECT_EQ(bias[0].token, 97);
+  EXPECT_EQ(bias[0].bias, std::numeric_limits<float>::max());
+  EXPECT_EQ(bias[1].token, 98);
+  EXPECT_EQ(bias[1].bias, -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(bias[2].token, 'c');
+  EXPECT_EQ(bias[2].bias, 1.0F);
 }
 
 TEST_F(Fields, IgnoreEosBansEveryEnd) {

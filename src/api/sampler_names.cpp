@@ -8,6 +8,7 @@
 #include <cctype>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/text.h"
 
@@ -67,8 +68,10 @@ const std::vector<std::string>& default_samplers() {
 
 std::vector<std::string> read_samplers(const Context& context, const Json& value) {
   std::vector<std::size_t> chosen;
+  bool said_so = false;  // one line of the log per request, however many there are
   const auto take = [&](std::optional<std::size_t> index, std::string_view spelled) {
     if (!index) {
+      if (std::exchange(said_so, true)) return;
       context.remark(LogLevel::Warning,
                      fmt::format("unknown sampler {} is ignored", quoted(spelled)));
     } else if (std::ranges::find(chosen, *index) == chosen.end()) {

@@ -9,6 +9,8 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 
@@ -17,24 +19,46 @@ namespace {
 
 constexpr float kBan = -std::numeric_limits<float>::infinity();
 
+/// One entry per token, in the order in which tokens are first named. Every entry is worked off for
+/// every token of the reply, so that naming one a million times must not cost a million times.
+class BiasList {
+ public:
+  /// Biases of one token add up; a ban stays one.
+  void add(TokenId token, float bias) {
+    const auto [found, is_new] = places_.try_emplace(token, list_.size());
+    if (is_new) return list_.push_back({token, bias});
+    float& sum = list_[found->second].bias;
+    sum = sum == kBan || bias == kBan ? kBan : clamped(static_cast<double>(sum) + bias);
+  }
+  std::vector<sampling::LogitBias> take() { return std::move(list_); }
+
+  static float clamped(double bias) {
+    const double limit = static_cast<double>(std::numeric_limits<float>::max());
+    return static_cast<float>(std::clamp(bias, -limit, limit));
+  }
+
+ private:
+  std::vector<sampling::LogitBias> list_;
+  std::unordered_map<TokenId, std::size_t> places_;
+};
+
 std::optional<float> read_bias(const Json& value) {
   if (value.is_boolean() && !value.get<bool>()) return kBan;
   if (!value.is_number()) return std::nullopt;
-  const double limit = static_cast<double>(std::numeric_limits<float>::max());
-  return static_cast<float>(std::clamp(value.get<double>(), -limit, limit));
+  return BiasList::clamped(value.get<double>());
 }
 
 /// A text that is a whole number names a token, any other one the tokens it is made of.
 void add_text(const tokenizer::Tokenizer& tokenizer, std::string_view text, float bias,
-              std::vector<sampling::LogitBias>& out) {
+              BiasList& out) {
   long long id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error == std::errc() && end == text.data() + text.size()) {
-    if (id >= 0 && id < tokenizer.n_vocab()) out.push_back({static_cast<TokenId>(id), bias});
+    if (id >= 0 && id < tokenizer.n_vocab()) out.add(static_cast<TokenId>(id), bias);
     return;
   }
   for (const TokenId token : tokenizer.encode(text, {.parse_special = false})) {
-    out.push_back({token, bias});
+    out.add(token, bias);
   }
 }
 
@@ -61,7 +85,7 @@ void add_overlaps(const tokenizer::Tokenizer& tokenizer, TokenId id, std::string
 
 std::vector<sampling::LogitBias> read_logit_bias(const tokenizer::Tokenizer& tokenizer,
                                                  const Json& value) {
-  std::vector<sampling::LogitBias> out;
+  BiasList out;
   if (value.is_object()) {
     for (const auto& [key, entry] : value.items()) {
       if (const auto bias = read_bias(entry)) add_text(tokenizer, key, *bias, out);
@@ -73,13 +97,13 @@ std::vector<sampling::LogitBias> read_logit_bias(const tokenizer::Tokenizer& tok
       if (!bias) continue;
       if (pair[0].is_number_integer()) {
         const auto id = pair[0].get<std::int64_t>();
-        if (id >= 0 && id < tokenizer.n_vocab()) out.push_back({static_cast<TokenId>(id), *bias});
+        if (id >= 0 && id < tokenizer.n_vocab()) out.add(static_cast<TokenId>(id), *bias);
       } else if (pair[0].is_string()) {
         add_text(tokenizer, pair[0].get_ref<const std::string&>(), *bias, out);
       }
     }
   }
-  return out;
+  return out.take();
 }
 
 void ban_ends(const tokenizer::Tokenizer& tokenizer, std::vector<sampling::LogitBias>& bias) {

@@ -11,8 +11,8 @@
 namespace foretoken::api {
 
 /// {"id or text": bias} or [["id or text" or id, bias]]; false as bias bans. A text stands for all
-/// tokens that it is made of. Entries of other shapes and ids outside the vocabulary are left out,
-/// as llama.cpp's server does.
+/// tokens that it is made of; biases of one token add up. Entries of other shapes and ids outside
+/// the vocabulary are left out, as llama.cpp's server does.
 std::vector<sampling::LogitBias> read_logit_bias(const tokenizer::Tokenizer& tokenizer,
                                                  const Json& value);
 
