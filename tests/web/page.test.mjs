@@ -225,6 +225,7 @@ test('settings reach the request and are kept', () =>
     await page.getByLabel(/^Draft tokens/).uncheck();
     await picture(page, 'settings-light');
     await page.getByRole('button', { name: 'Close the settings' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });  // until then keys are its own
     const asking = page.waitForRequest('**/v1/chat/completions');
     await ask(page, kStory);
     const body = (await asking).postDataJSON();
