@@ -169,7 +169,7 @@ TEST(SchedulingEnds, EndsForTheReasonThatCameFirst) {
   }
   submitted(tight, std::move(request));
   EXPECT_EQ(recorder->wait().reason, FinishReason::ContextFull);
-  EXPECT_EQ(recorder->ids().size(), 5U);
+  EXPECT_EQ(recorder->ids().size(), 4U);
 }
 
 TEST(SchedulingEnds, ATimeLimitCutsAtALinesEnd) {

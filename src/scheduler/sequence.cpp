@@ -108,7 +108,7 @@ std::vector<double> Sequence::draft_reach() const {
 }
 
 int Sequence::propose(const engine::PassShare& share) {
-  int n_most = session_.room() - 1;
+  int n_most = session_.room() - 2;  // the last one is sampled beyond them
   if (request().max_tokens >= 0) {
     n_most = std::min(n_most, request().max_tokens - timings_.predicted_n - 1);
   }

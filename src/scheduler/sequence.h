@@ -79,7 +79,9 @@ class Sequence {
   double seconds_since_submit() const;
   /// Fills what /slots shows.
   void describe(SlotInfo& info) const;
-  bool is_over_context() const { return session_.room() == 0; }
+  /// Whether prompt and reply fill the context. The newest token counts, though no state holds it
+  /// yet: that way the two add up to what /props says, as clients who budget expect.
+  bool is_over_context() const { return session_.room() <= 1; }
 
  private:
   void emit(const engine::Judged& judged, std::size_t i, bool from_draft);
