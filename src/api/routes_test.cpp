@@ -140,6 +140,15 @@ TEST_F(Routes, SlotsListTheirState) {
   server_.context->settings.slots_debug = true;
   EXPECT_EQ(server_.get("/slots").json[0]["prompt"], "Hi");
 
+  // A budget is of a reply under way; monitors add them up.
+  server_.service->slot_infos[0].n_remain = 5;
+  server_.service->slot_infos[0].n_decoded = 3;
+  EXPECT_EQ(server_.get("/slots").json[0]["next_token"][0]["n_remain"], 5);
+  server_.service->slot_infos[0].is_processing = false;
+  EXPECT_EQ(server_.get("/slots").json[0]["next_token"][0]["n_remain"], -1);
+  EXPECT_EQ(server_.get("/slots").json[0]["next_token"][0]["n_decoded"], 0);
+  server_.service->slot_infos[0].is_processing = true;
+
   EXPECT_EQ(server_.get("/slots", {{"fail_on_no_slot", "1"}}).status, 200);
   server_.service->slot_infos[1].is_processing = true;
   const auto busy = server_.get("/slots", {{"fail_on_no_slot", "1"}});

@@ -29,10 +29,13 @@ Json slot_json(const Context& context, const scheduler::SlotInfo& slot) {
   json["n_prompt_tokens_processed"] = slot.n_prompt_processed;
   json["n_prompt_tokens_cache"] = slot.n_prompt_cached;
   if (!slot.description.empty()) json["params"] = Json::parse(slot.description);
-  Json next = {{"has_next_token", slot.has_next_token},
-               {"has_new_line", slot.has_new_line},
-               {"n_remain", slot.n_remain},
-               {"n_decoded", slot.n_decoded}};
+  // Of a reply under way only: monitors add these up, and what a finished one had left is no work.
+  const scheduler::SlotInfo idle;
+  const scheduler::SlotInfo& now = slot.is_processing ? slot : idle;
+  Json next = {{"has_next_token", now.has_next_token},
+               {"has_new_line", now.has_new_line},
+               {"n_remain", now.n_remain},
+               {"n_decoded", now.n_decoded}};
   json["next_token"] = Json::array({std::move(next)});
   if (context.settings.slots_debug) {
     json["prompt"] = context.tokenizer->decode(slot.prompt);
