@@ -160,6 +160,7 @@ http::ServerOptions http_options(const ServeOptions& options) {
     throw RequestError("--ssl-key-file and --ssl-cert-file go together; give both");
   }
   out.timeout = std::chrono::seconds(in.timeout_s);
+  out.header_timeout = std::min(out.header_timeout, out.timeout);
   return out;
 }
 
