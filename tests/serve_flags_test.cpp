@@ -340,6 +340,15 @@ TEST(ServeFlags, WhatCannotBeDoneIsRefusedWithTheReason) {
   }
 }
 
+TEST(ServeFlags, AnEmptyKeyDoesNotOpenTheServer) {
+  for (const char* keys : {"", ",", ",,"}) {
+    const Outcome outcome = run_program({"serve", "--api-key", keys, "--show-settings"});
+    EXPECT_EQ(outcome.status, 1) << keys;
+    EXPECT_THAT(outcome.err, HasSubstr("holds no key"));
+  }
+  EXPECT_EQ(setting({"--api-key", "a,b"}, "/server/api_keys"), 2);
+}
+
 TEST(ServeFlags, AnUnknownOneIsSaidAsLlamaServerSaysIt) {
   const Outcome outcome = run_program({"serve", "-m", "x.gguf", "--no-such-flag"});
   EXPECT_EQ(outcome.status, 1);

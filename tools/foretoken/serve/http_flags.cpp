@@ -1,5 +1,6 @@
 // Where to listen and for whom.
 #include "serve/options.h"
+#include "serve/settings.h"
 #include "serve/switch.h"
 
 namespace foretoken::tools {
@@ -43,10 +44,17 @@ void add_addresses(CLI::App& group, ServeHttpOptions& options) {
       ->type_name("S");
 }
 
+// A script's --api-key "$KEY" with KEY unset must not open the server to everybody.
+std::string complain_of_no_key(const std::string& keys) {
+  return split_list(keys, ',').empty() ? "holds no key; leave the flag out to let everybody in"
+                                       : "";
+}
+
 void add_access(CLI::App& group, ServeHttpOptions& options) {
   group
       .add_option("--api-key", options.api_keys, "keys that clients must send, separated by commas")
       ->envname("LLAMA_API_KEY")
+      ->check(complain_of_no_key, "")
       ->type_name("KEYS");
   group.add_option("--api-key-file", options.api_key_file, "the same from a file, one a line")
       ->envname("LLAMA_ARG_API_KEY_FILE")
