@@ -29,8 +29,11 @@ class Hub {
   std::string content = std::string(300'000, 'x') + "end";
   std::string sha256;                     ///< announced; empty: the true one
   std::string token;                      ///< wanted; empty: none
+  std::string next_page;                  ///< of the list; empty: it is the last
   std::atomic<std::size_t> cut_after{0};  ///< > 0: the next answer ends after that many bytes
+  std::atomic<int> n_lists{0};
   std::atomic<int> n_downloads{0};
+  std::string authorization_of_list;
   std::string last_range;
 
  private:
@@ -57,6 +60,8 @@ class Hub {
   }
 
   void list(http::Exchange& exchange) {
+    ++n_lists;
+    authorization_of_list = exchange.request().header("authorization");
     if (!allowed(exchange)) return;
     if (exchange.request().parameters.at("model") != "m") {
       exchange.respond({.status = 404, .body = "{}"});
@@ -67,7 +72,9 @@ class Hub {
                                     {"path", "m-Q4_K_M.gguf"},
                                     {"size", content.size()},
                                     {"lfs", {{"oid", oid}, {"size", content.size()}}}}});
-    exchange.respond({.body = body.dump()});
+    http::Headers headers;
+    if (!next_page.empty()) headers.emplace_back("Link", "<" + next_page + ">; rel=\"next\"");
+    exchange.respond({.headers = headers, .body = body.dump()});
   }
 
   void download(http::Exchange& exchange) {
@@ -145,6 +152,18 @@ TEST_F(HubTest, APrivateOneWantsItsToken) {
   hub::FetchOptions with_token = options();
   with_token.token = "secret";
   EXPECT_EQ(read_file(hub::fetch_model("u/m", "", with_token).model_path), hub.content);
+}
+
+TEST_F(HubTest, TheTokenGoesToNobodyElse) {
+  Hub other;
+  hub.token = "secret";
+  hub.next_page = other.url() + "/api/models/u/m/tree/main";
+  hub::FetchOptions with_token = options();
+  with_token.token = "secret";
+  hub::fetch_model("u/m", "", with_token);
+  EXPECT_EQ(hub.authorization_of_list, "Bearer secret");
+  EXPECT_EQ(other.n_lists, 1);
+  EXPECT_EQ(other.authorization_of_list, "");
 }
 
 TEST_F(HubTest, WhatIsNotThereIsSaid) {

@@ -36,7 +36,7 @@ std::string escape_path(std::string_view path) {
 // Paths of the list become paths on this machine, so none may climb out of its folder.
 bool is_safe_path(const std::string& path) {
   if (path.empty() || path.size() > 1024 || path.front() == '/' ||
-      path.find('\0') != std::string::npos || path.find('\\') != std::string::npos) {
+      path != printable(path, path.size())) {  // no control characters, no backslashes
     return false;
   }
   std::istringstream parts(path);
@@ -77,14 +77,16 @@ class Fetcher {
         throw FormatError(fmt::format("{}: the list of files does not end", url));
       }
       std::string body;
-      const GetResult result =
-          http_get({url, options_.token}, [&](std::span<const std::byte> bytes, int) {
-            if (body.size() + bytes.size() > kMaxList) {
-              throw FormatError(fmt::format("{}: the list of files is too long", url));
-            }
-            body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-            return true;
-          });
+      // The hub names the next page's address, and the token is for nobody else.
+      const bool is_hub = url.starts_with(options_.endpoint + "/");
+      const std::string token = is_hub ? options_.token : "";
+      const GetResult result = http_get({url, token}, [&](std::span<const std::byte> bytes, int) {
+        if (body.size() + bytes.size() > kMaxList) {
+          throw FormatError(fmt::format("{}: the list of files is too long", url));
+        }
+        body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        return true;
+      });
       if (result.status != 200) refuse_status(result.status, url, name_, !options_.token.empty());
       for (RemoteFile& file : parse_file_list(body, url)) files.push_back(std::move(file));
       url = result.next_page;

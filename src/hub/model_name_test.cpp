@@ -99,7 +99,8 @@ TEST(FileList, HostileOnesAreRefused) {
        {"", "{}", "[{\"type\":\"file\"}]", R"([{"type":"file","path":"../x","size":1}])",
         R"([{"type":"file","path":"/etc/x","size":1}])",
         R"([{"type":"file","path":"a//b","size":1}])", R"([{"type":"file","path":"a","size":-1}])",
-        R"([{"type":"file","path":7,"size":1}])"}) {
+        R"([{"type":"file","path":"a\u001b[2J","size":1}])",
+        R"([{"type":"file","path":"..\\a","size":1}])", R"([{"type":"file","path":7,"size":1}])"}) {
     EXPECT_THROW(parse_file_list(text, "list"), FormatError) << text;
   }
   EXPECT_EQ(parse_file_list("[1, null, []]", "list").size(), 0U);
