@@ -282,6 +282,7 @@ TEST(Scheduling, TheStateDirectorySurvivesARestartAndADamagedFileIsIgnored) {
     EXPECT_TRUE(service.drain(std::chrono::steady_clock::now() + std::chrono::seconds(100)));
   }
   EXPECT_EQ(warnings, "");
+  EXPECT_EQ(std::filesystem::status(folder).permissions(), std::filesystem::perms::owner_all);
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::filesystem::resize_file(entry.path(), std::filesystem::file_size(entry.path()) / 2);
   }
