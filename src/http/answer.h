@@ -37,6 +37,9 @@ class Answer {
   void drop();
 
   // For the connection.
+  /// To be called when the handler has returned, on its thread: an answer may wait for its turn and
+  /// then take minutes, and bodies are large.
+  void drop_body() { std::string().swap(request_.body); }
   struct Delivery {
     std::optional<Response> whole;
     std::optional<StreamOptions> begin;
@@ -61,7 +64,7 @@ class Answer {
   void ring();
   void tell_closed();
 
-  const Request request_;
+  Request request_;
   const std::size_t max_backlog_;
   mutable std::mutex mutex_;
   std::function<void()> ring_;

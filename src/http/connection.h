@@ -290,10 +290,12 @@ class Connection final : public ConnectionBase,
     const ExchangePtr exchange = make_exchange(answer);
     if (match.options.immediate) {
       run_handler(*site_, *match.handler, exchange);
+      answer->drop_body();
       return;
     }
-    site_->submit([site = site_, handler = match.handler, exchange] {
+    site_->submit([site = site_, handler = match.handler, exchange, answer] {
       run_handler(*site, *handler, exchange);
+      answer->drop_body();
     });
   }
 

@@ -24,7 +24,7 @@ struct Request {
   std::map<std::string, std::string, std::less<>> query;       ///< decoded; the last of a name wins
   std::map<std::string, std::string, std::less<>> parameters;  ///< of the route's {names}
   Headers headers;
-  std::string body;
+  std::string body;     ///< for the handler: gone when it returns, however long the answer takes
   std::string peer;     ///< address of the other end without its port: who asks
   std::string api_key;  ///< the key that matched, empty without keys
   /// First value of a header, or empty.

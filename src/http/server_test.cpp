@@ -52,6 +52,27 @@ TEST(Server, AnswersGet) {
   EXPECT_THAT(answer.headers.at("date"), HasSubstr(" GMT"));
 }
 
+TEST(Server, LetsGoOfABodyWhenItsHandlerReturns) {
+  ExchangePtr waiting;  // touched by the one handler thread only
+  Router router;
+  router.add("POST", "/wait", [&](const ExchangePtr& exchange) {
+    waiting = exchange;
+    exchange->begin_stream({});
+  });
+  router.add("GET", "/look", [&](const ExchangePtr& exchange) {
+    exchange->respond(text_response(std::to_string(waiting->request().body.capacity())));
+    waiting->end_stream();
+    waiting.reset();
+  });
+  TestServer server(std::move(router), {.n_handler_threads = 1});
+  RawClient first = server.client();
+  const std::string body(1 << 20, 'x');
+  first.send("POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
+             "\r\n\r\n" + body);
+  EXPECT_TRUE(first.receive_until("\r\n\r\n"));
+  EXPECT_LT(std::stoul(server.client().get("/look").body), 100U);
+}
+
 TEST(Server, KeepsConnectionsAlive) {
   TestServer server(echo_router());
   RawClient client = server.client();
