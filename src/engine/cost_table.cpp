@@ -16,6 +16,11 @@ constexpr int kExpiry = 1024;
 /// Guess for columns never measured, as shares of a plain step.
 constexpr double kColumnShare = 0.03;
 constexpr double kDraftShare = 0.05;
+/// Guess for one sequence more in a draft step, as a share of a step alone: weights are read once,
+/// choosing a token is everybody's own.
+constexpr double kCompanyShare = 0.25;
+
+double guessed_growth(int n_sessions) { return 1.0 + kCompanyShare * (n_sessions - 1); }
 
 bool is_time(double seconds) { return std::isfinite(seconds) && seconds > 0.0; }
 
@@ -41,8 +46,9 @@ void CostTable::observe_verify(int width, double seconds) {
   widest_ = std::max(widest_, width);
 }
 
-void CostTable::observe_draft(int n_steps, double seconds) {
-  if (n_steps > 0 && is_time(seconds)) draft_.add(seconds / n_steps, round_);
+void CostTable::observe_draft(int n_steps, double seconds, int n_sessions) {
+  if (n_steps <= 0 || !is_time(seconds) || n_sessions < 1 || n_sessions > kMaxDraftCompany) return;
+  draft_[static_cast<std::size_t>(n_sessions)].add(seconds / n_steps, round_);
 }
 
 // The narrowest width never expires: the others are guessed from it.
@@ -82,12 +88,32 @@ double CostTable::verify_seconds(int width) const {
   return below_seconds + column * (width - below);
 }
 
-double CostTable::draft_seconds() const {
-  const double guess = kDraftShare * verify_seconds(narrowest_);
-  if (draft_.count == 0) return guess;
-  return knows_draft() ? draft_.seconds : std::min(draft_.seconds, guess);
+const CostTable::Average& CostTable::draft_of(int n_sessions) const {
+  return draft_[static_cast<std::size_t>(std::clamp(n_sessions, 1, kMaxDraftCompany))];
 }
 
-bool CostTable::knows_draft() const { return draft_.count >= kSettled; }
+bool CostTable::knows_draft(int n_sessions) const { return draft_of(n_sessions).count >= kSettled; }
+
+// From the nearest smaller company known, else from the nearest larger one, else from a plain step.
+double CostTable::guessed_step(int n_sessions) const {
+  const auto from = [&](int known) {
+    return draft_of(known).seconds * guessed_growth(n_sessions) / guessed_growth(known);
+  };
+  for (int n = n_sessions - 1; n >= 1; --n) {
+    if (knows_draft(n)) return from(n);
+  }
+  for (int n = n_sessions + 1; n <= kMaxDraftCompany; ++n) {
+    if (knows_draft(n)) return from(n);
+  }
+  return kDraftShare * verify_seconds(narrowest_) * guessed_growth(n_sessions);
+}
+
+double CostTable::draft_seconds(int n_sessions) const {
+  n_sessions = std::clamp(n_sessions, 1, kMaxDraftCompany);
+  const Average& measured = draft_of(n_sessions);
+  if (knows_draft(n_sessions)) return measured.seconds / n_sessions;
+  const double guess = guessed_step(n_sessions);
+  return (measured.count == 0 ? guess : std::min(measured.seconds, guess)) / n_sessions;
+}
 
 }  // namespace foretoken::engine

@@ -56,6 +56,30 @@ TEST(CostTable, DraftTimeIsPerStep) {
   EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.2);
 }
 
+TEST(CostTable, AStepOfSeveralIsSharedEvenlyAndGuessedFromWhatIsKnown) {
+  CostTable costs;
+  costs.observe_verify(1, 1.0);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(2), 0.05 * 1.25 / 2);
+  for (int round = 0; round < 4; ++round) costs.observe_draft(1, 0.1, 1);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(1), 0.1);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(5), 0.1 * 2.0 / 5);
+  EXPECT_FALSE(costs.knows_draft(5));
+  for (int round = 0; round < 4; ++round) costs.observe_draft(3, 1.5, 5);
+  EXPECT_TRUE(costs.knows_draft(5));
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(5), 0.1);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(1), 0.1);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(9), 0.5 * 1.5 / 9);
+}
+
+TEST(CostTable, WhatACompanyCostsTellsWhatOneAloneDoes) {
+  CostTable costs;
+  costs.observe_verify(1, 1.0);
+  for (int round = 0; round < 4; ++round) costs.observe_draft(1, 0.2, 5);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(1), 0.1);
+  EXPECT_DOUBLE_EQ(costs.draft_seconds(kMaxDraftCompany + 7),
+                   costs.draft_seconds(kMaxDraftCompany));
+}
+
 TEST(CostTable, TheFirstDraftStepsAreNotBelievedWhenTheyAreSlow) {
   CostTable costs;
   costs.observe_verify(1, 1.0);
@@ -100,6 +124,8 @@ TEST(CostTable, IgnoresNonsense) {
     costs.observe_draft(1, seconds);
     costs.observe_draft(0, 1.0);
     costs.observe_draft(-1, 1.0);
+    costs.observe_draft(1, 1.0, 0);
+    costs.observe_draft(1, 1.0, kMaxDraftCompany + 1);
   }
   EXPECT_DOUBLE_EQ(costs.verify_seconds(1), 1.0);
   EXPECT_DOUBLE_EQ(costs.draft_seconds(), 0.05);

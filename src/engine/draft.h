@@ -3,8 +3,8 @@
 // text so far, fits the same interface. Verification treats all alike, so none can change the text.
 #pragma once
 
+#include <exception>
 #include <functional>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -27,7 +27,7 @@ struct Draft {
   /// tokens when the last one was dropped).
   std::vector<float> confidence;
   int n_steps = 0;       ///< passes of the drafter
-  double seconds = 0.0;  ///< time it took
+  double seconds = 0.0;  ///< time it took; of steps with others an even share
 
   int size() const { return static_cast<int>(tokens.size()); }
   /// Tokens of the drafter's own.
@@ -39,8 +39,9 @@ struct Draft {
 };
 
 /// Decides while drafting what becomes of the newest token, given the drafter's probability of its
-/// favourite at every position of its own so far (DraftPolicy::decide).
-using DraftGate = std::function<DraftDecision(std::span<const float> confidence)>;
+/// favourite at every position of its own so far and how many sequences would go on drafting
+/// together (DraftPolicy::decide).
+using DraftGate = std::function<DraftDecision(std::span<const float> confidence, int n_together)>;
 
 /// What a drafter is asked for.
 struct DraftRequest {
@@ -51,20 +52,29 @@ struct DraftRequest {
   sampling::TokenConstraint* constraint = nullptr;  ///< standing after `last`; may be null
 };
 
+/// A draft to be made for one sequence, and what came of it. `sampler` is the sequence's own: it
+/// shapes the laws and, for DraftChoice::Drawn, its random stream draws from them (a copy would
+/// repeat the numbers that acceptance uses, and the text's law would be lost).
+struct DraftTask {
+  Session* session = nullptr;
+  sampling::Sampler* sampler = nullptr;
+  DraftRequest request;
+  DraftGate gate;
+  Draft draft;
+  std::exception_ptr failure;  ///< what its constraint, sampler or gate threw; the draft is void
+};
+
 class Drafter {
  public:
   virtual ~Drafter() = default;
-  /// A token entered the text (prompt or reply).
+  /// A token entered a text (prompt or reply).
   virtual void observe(TokenId token) = 0;
-  /// Proposes the given tokens and up to n_max of its own behind them; none of its own where the
-  /// constraint refuses its favourites. `sampler` is the sequence's own: it shapes the laws and,
-  /// for DraftChoice::Drawn, its random stream draws from them (a copy would repeat the numbers
-  /// that acceptance uses, and the text's law would be lost). The histories of sampler and
-  /// constraint are as before afterwards.
-  virtual Draft propose(Session& session, const DraftRequest& request, sampling::Sampler& sampler,
-                        const DraftGate& gate) = 0;
-  /// One for another text, which knows nothing of this one.
-  virtual std::unique_ptr<Drafter> fresh() const = 0;
+  /// For each task, the given tokens and up to n_max behind them; none of the drafter's own where
+  /// the constraint refuses its favourites. All sessions share a Batch, each in one task only. The
+  /// draft of a task does not depend on the others, except through its gate. The histories of
+  /// samplers and constraints are as before afterwards, unless a task failed. Times of the steps go
+  /// into `costs`.
+  virtual void propose(std::span<DraftTask* const> tasks, CostTable& costs) = 0;
 };
 
 /// The given tokens alone, as a draft.

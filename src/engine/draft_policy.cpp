@@ -74,7 +74,7 @@ double DraftPolicy::best_rate() const {
     reach *= acceptance_.expected_at(n - 1);
     tokens += reach;
     if (n < limits_.n_min) continue;
-    const double seconds = costs_->verify_seconds(plain_width() + n) + n * costs_->draft_seconds();
+    const double seconds = costs_->verify_seconds(plain_width() + n) + n * draft_seconds();
     best = std::max(best, tokens / seconds);
   }
   return best;
@@ -95,8 +95,7 @@ int DraftPolicy::probe_length() const {
 /// Tokens that could have been had in the extra time of a probe.
 double DraftPolicy::probe_cost() const {
   const int n = probe_length();
-  return (1.0 + share_.n_other_tokens) * (extra_seconds(n) + n * costs_->draft_seconds()) /
-         plain_seconds();
+  return (1.0 + share_.n_other_tokens) * (extra_seconds(n) + n * draft_seconds()) / plain_seconds();
 }
 
 bool DraftPolicy::needs_plain_round() const {
@@ -108,11 +107,12 @@ int DraftPolicy::begin_round(DraftChoice choice, const PassShare& share) {
   share_ = share;
   forced_ = 0;
   limit_ = 0;
+  knew_draft_ = costs_->knows_draft(share.n_drafting);
   if (limits_.n_max == 0 || limits_.n_min > limits_.n_max) return 0;
   if (!adaptive_) return limit_ = limits_.n_max;
   if (needs_plain_round()) return 0;
   rate_ = best_rate();
-  const bool pays = best_beyond({}) > 0.0;
+  const bool pays = best_beyond({}, share.n_drafting).value > 0.0;
   parked_ = !pays || balance_ < 0.0;
   if (parked_) {
     if (balance_ < std::min(probe_cost(), kCredit)) return 0;
@@ -148,9 +148,11 @@ DraftPolicy::Stop DraftPolicy::best_stop(std::span<const float> confidence) cons
   return best;
 }
 
-/// The value of the best longer draft, the further steps paid for.
-double DraftPolicy::best_beyond(std::span<const float> confidence) const {
-  double best = -std::numeric_limits<double>::infinity();
+/// The best longer draft, the further steps paid for.
+DraftPolicy::Stop DraftPolicy::best_beyond(std::span<const float> confidence,
+                                           int n_together) const {
+  Stop best{.n = 0, .value = -std::numeric_limits<double>::infinity()};
+  const double step_seconds = costs_->draft_seconds(n_together);
   double reach = 1.0;
   double gained = 0.0;
   const int n_drafted = static_cast<int>(confidence.size());
@@ -160,19 +162,26 @@ double DraftPolicy::best_beyond(std::span<const float> confidence) const {
                  : acceptance_.expected_at(n - 1);
     gained += reach;
     if (n <= n_drafted || n < limits_.n_min) continue;
-    const double seconds = extra_seconds(n) + (n - n_drafted) * costs_->draft_seconds();
-    best = std::max(best, gained - rate_ * seconds);
+    const double seconds = extra_seconds(n) + (n - n_drafted) * step_seconds;
+    const double value = gained - rate_ * seconds;
+    if (value > best.value) best = {.n = n, .value = value};
   }
   return best;
 }
 
-DraftDecision DraftPolicy::decide(std::span<const float> confidence) const {
+int DraftPolicy::n_planned() const {
+  if (limit_ == 0 || !adaptive_) return limit_;
+  return std::max(best_beyond({}, share_.n_drafting).n, forced_);
+}
+
+DraftDecision DraftPolicy::decide(std::span<const float> confidence, int n_together) const {
   const int n = static_cast<int>(confidence.size());
   if (n > limit_ || above_p_min(confidence).size() < confidence.size()) return DraftDecision::Drop;
   if (!adaptive_) return n < limit_ ? DraftDecision::KeepAndContinue : DraftDecision::KeepAndStop;
   if (n < forced_) return DraftDecision::KeepAndContinue;
   const Stop stop = best_stop(confidence);
-  if (n < limit_ && best_beyond(confidence) > stop.value) return DraftDecision::KeepAndContinue;
+  if (n < limit_ && best_beyond(confidence, n_together).value > stop.value)
+    return DraftDecision::KeepAndContinue;
   return stop.n == n ? DraftDecision::KeepAndStop : DraftDecision::Drop;
 }
 
@@ -188,20 +197,19 @@ int DraftPolicy::n_to_verify(std::span<const float> confidence) const {
 void DraftPolicy::observe_costs(int width, double verify_seconds, int n_draft_steps,
                                 double draft_seconds) {
   costs_->observe_verify(width, verify_seconds);
-  charge({}, width - 1, verify_seconds, n_draft_steps, draft_seconds);
+  costs_->observe_draft(n_draft_steps, draft_seconds);
+  charge({}, width - 1, verify_seconds, draft_seconds);
 }
 
 void DraftPolicy::charge(const PassShare& share, int n_verified, double verify_seconds,
-                         int n_draft_steps, double draft_seconds) {
-  const bool knew_draft = costs_->knows_draft();
-  costs_->observe_draft(n_draft_steps, draft_seconds);
+                         double draft_seconds) {
   share_ = share;
   round_loss_ = 0.0;
   if (!costs_->knows(plain_width())) return;
   const double expected = costs_->verify_seconds(plain_width() + n_verified);
   verify_seconds =
       verify_seconds == 0.0 ? expected : std::min(verify_seconds, kLargestSurprise * expected);
-  if (!knew_draft) draft_seconds = std::min(draft_seconds, kFirstLoss * plain_seconds());
+  if (!knew_draft_) draft_seconds = std::min(draft_seconds, kFirstLoss * plain_seconds());
   const double cost = (verify_seconds + draft_seconds) / plain_seconds();
   if (!std::isfinite(cost) || cost <= 0.0) return;
   round_loss_ = (1.0 + share_.n_other_tokens) * (cost - 1.0);

@@ -17,7 +17,8 @@
 //
 // Sequences that share a pass: with c columns and T tokens of others in it, this sequence's plain
 // step is V(c+1), and an extra second costs the others' tokens too, so that R is the rate of all
-// of them together.
+// of them together. A draft step of several
+// sequences counts for each with an even share.
 // Source: docs/mtp.md, "How deep to draft"; SpecDec++ (Huang et al., 2024) for the threshold form.
 #pragma once
 
@@ -63,6 +64,7 @@ struct PassShare {
   int n_other_columns = 0;
   double n_other_tokens = 0.0;          ///< tokens they are expected to gain from it
   int n_free_columns = kMaxDraftChain;  ///< columns this sequence's own drafts may take
+  int n_drafting = 1;  ///< sequences expected to draft in step with this one, itself included
 };
 
 /// What drafting one text taught for the next of the same model. Without it every short reply would
@@ -107,8 +109,12 @@ class DraftPolicy {
 
   /// To be asked at each position the drafter scored, before a token is drawn there; `confidence`
   /// holds the drafter's probability of its favourite at every position of this round, the newest
-  /// last. Requires at least one.
-  DraftDecision decide(std::span<const float> confidence) const;
+  /// last; at least one. `n_together`: sequences that would make the next draft step, this one
+  /// included.
+  DraftDecision decide(std::span<const float> confidence, int n_together = 1) const;
+
+  /// Drafts this round is likely to make, before any is made.
+  int n_planned() const;
 
   /// How many of the round's drafts, of which `confidence` has those that were kept, to show the
   /// target. Favourites: all that pay for their column, none if fewer than n_min. Drawn: all.
@@ -119,11 +125,10 @@ class DraftPolicy {
   /// Before `observe`.
   void observe_costs(int width, double verify_seconds, int n_draft_steps, double draft_seconds);
 
-  /// The same for a pass that others share: whoever runs the pass enters its time into the table.
-  /// `share` as it came to be. verify_seconds 0: the pass was no measure (prompts were in it), and
-  /// counts as what the table expects.
-  void charge(const PassShare& share, int n_verified, double verify_seconds, int n_draft_steps,
-              double draft_seconds);
+  /// The same when others share the pass and the draft steps: whoever runs them enters their times
+  /// into the table. `share` as it came to be. verify_seconds 0: the pass was no measure (prompts
+  /// were in it), and counts as what the table expects. draft_seconds: this sequence's part.
+  void charge(const PassShare& share, int n_verified, double verify_seconds, double draft_seconds);
 
   /// After each round, plain ones included: the confidence of every token drafted (a dropped last
   /// one included), how many were verified and how many kept. Ends the round.
@@ -148,7 +153,8 @@ class DraftPolicy {
   double plain_seconds() const { return costs_->verify_seconds(plain_width()); }
   double best_rate() const;
   Stop best_stop(std::span<const float> confidence) const;
-  double best_beyond(std::span<const float> confidence) const;
+  Stop best_beyond(std::span<const float> confidence, int n_together) const;
+  double draft_seconds() const { return costs_->draft_seconds(share_.n_drafting); }
   double extra_seconds(int n_drafts) const;
   int probe_length() const;
   double probe_cost() const;
@@ -169,6 +175,7 @@ class DraftPolicy {
   int drafted_rounds_ = 0;         // since the last plain one
   int plain_interval_ = 8;         // drafted rounds until the next plain one
   bool parked_ = false;
+  bool knew_draft_ = false;  // the cost of draft steps, when the round began
 };
 
 }  // namespace foretoken::engine

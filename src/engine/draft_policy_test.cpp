@@ -452,6 +452,28 @@ TEST(DraftPolicy, FirstRoundIsPlainToLearnWhatAPlainStepCosts) {
   EXPECT_EQ(policy.begin_round(DraftChoice::Favourite), 3);
 }
 
+TEST(DraftPolicy, DraftsInCompanyWhatWouldNotPayAlone) {
+  // A pass costs the same whatever its width; a draft step alone costs more than a token is worth,
+  // an even share of one of four does not.
+  const auto costs = std::make_shared<CostTable>();
+  for (int round = 0; round < 4; ++round) {
+    for (const int width : {1, 2, 3, 4}) costs->observe_verify(width, 1.0);
+    costs->observe_draft(1, 1.2, 1);
+    costs->observe_draft(1, 1.3, 4);
+  }
+  DraftPolicy alone({.n_max = 3}, true, costs);
+  alone.begin_round(DraftChoice::Favourite);
+  EXPECT_TRUE(alone.parked());
+  DraftPolicy in_company({.n_max = 3}, true, costs);
+  EXPECT_EQ(in_company.begin_round(DraftChoice::Favourite, {.n_drafting = 4}), 3);
+  EXPECT_FALSE(in_company.parked());
+  EXPECT_GE(in_company.n_planned(), 1);
+  // Left behind by the others it stops.
+  const std::vector<float> sure = {0.99F};
+  EXPECT_EQ(in_company.decide(sure, 4), DraftDecision::KeepAndContinue);
+  EXPECT_EQ(in_company.decide(sure, 1), DraftDecision::KeepAndStop);
+}
+
 TEST(DraftPolicy, NeverExceedsTheCeiling) {
   for (int n_max = 0; n_max <= kMaxDraftChain; ++n_max) {
     DraftPolicy policy({.n_max = n_max});

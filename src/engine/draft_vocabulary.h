@@ -3,9 +3,9 @@
 // changes the text, because the target judges every token with its full head.
 //
 // Two parts: the first `n_frequent` ids, since byte-pair merges are numbered in the order they were
-// learnt, which is by falling frequency, plus all control and added tokens; and the tokens of this
-// very text (names, identifiers, a foreign script), the newest kept. Rows come in groups of 16, as
-// the packed matrix holds them, so no row is copied. Source: docs/mtp.md, "Draft vocabulary";
+// learnt, which is by falling frequency, plus all control and added tokens; and the tokens of the
+// texts at hand (names, identifiers, a foreign script), the newest kept. Rows come in groups of 16,
+// as the packed matrix holds them, so no row is copied. Source: docs/mtp.md, "Draft vocabulary";
 // FR-Spec (ACL 2025) for the idea.
 #pragma once
 

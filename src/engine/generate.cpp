@@ -20,8 +20,8 @@ bool wants_drafts(const SpeculationOptions& options) {
   return options.type != SpeculationOptions::Type::None && options.limits.n_max > 0;
 }
 
-std::unique_ptr<Drafter> make_drafter(const Session& session, const SpeculationOptions& options,
-                                      const Drafter* model) {
+std::shared_ptr<Drafter> make_drafter(const Session& session, const SpeculationOptions& options,
+                                      const std::shared_ptr<Drafter>& shared) {
   if (!wants_drafts(options)) return nullptr;
   if (!session.has_mtp()) {
     if (options.type == SpeculationOptions::Type::Auto) return nullptr;
@@ -29,8 +29,8 @@ std::unique_ptr<Drafter> make_drafter(const Session& session, const SpeculationO
         "--spec-type draft-mtp: this model file has no MTP head; graft one from the "
         "base model, or use --spec-type none");
   }
-  if (model != nullptr) return model->fresh();
-  return std::make_unique<MtpDrafter>(session.engine(), options.draft_vocabulary);
+  if (shared) return shared;
+  return std::make_shared<MtpDrafter>(session.engine(), options.draft_vocabulary);
 }
 
 DraftRule rule_of(const sampling::SamplingParams& sampling, const SpeculationOptions& options) {
@@ -103,25 +103,45 @@ std::vector<TokenId> Generator::given_tokens(int n_most) {
   return given;
 }
 
-Draft Generator::propose(TokenId last, int n_most, const PassShare& share) {
+DraftTask* Generator::begin_draft(TokenId last, int n_most, const PassShare& share) {
   n_most = std::min(n_most, kMaxDraftChain);
-  const std::vector<TokenId> given = given_tokens(n_most);
-  const int n_given = static_cast<int>(given.size());
-  if (!drafter_) return given_draft(given);
-  DraftRequest request{
-      .last = last,
-      .given = given,
-      .n_max = 0,
-      .choice = rule_ == DraftRule::Compare ? DraftChoice::Favourite : DraftChoice::Drawn,
-      .constraint = constraint_};
+  given_ = given_tokens(n_most);
+  const int n_given = static_cast<int>(given_.size());
+  task_ = {};
+  task_.session = &session_;
+  task_.sampler = &sampler_;
+  task_.draft = given_draft(given_);
+  if (!drafter_) return nullptr;
   // Given tokens are all but certain, so to the policy they are columns that are there anyway.
-  const PassShare around{share.n_other_columns + n_given, share.n_other_tokens + n_given};
+  PassShare around = share;
+  around.n_other_columns += n_given;
+  around.n_other_tokens += n_given;
+  DraftRequest& request = task_.request;
+  request.last = last;
+  request.given = given_;
+  request.choice = rule_ == DraftRule::Compare ? DraftChoice::Favourite : DraftChoice::Drawn;
+  request.constraint = constraint_;
   request.n_max = std::min(
       {policy_.begin_round(request.choice, around), n_most - n_given, share.n_free_columns});
-  if (request.n_max <= 0) return given_draft(given);
-  Draft draft = drafter_->propose(
-      session_, request, sampler_,
-      [&](std::span<const float> confidence) { return policy_.decide(confidence); });
+  if (request.n_max <= 0) return nullptr;
+  task_.gate = [this](std::span<const float> confidence, int n_together) {
+    return policy_.decide(confidence, n_together);
+  };
+  return &task_;
+}
+
+int Generator::most_drafts() const {
+  return task_.draft.n_given + std::max(task_.request.n_max, 0);
+}
+
+int Generator::likely_drafts() const {
+  return task_.draft.n_given + std::clamp(task_.request.n_max, 0, policy_.n_planned());
+}
+
+Draft Generator::end_draft() {
+  if (task_.failure) std::rethrow_exception(task_.failure);
+  Draft draft = std::move(task_.draft);
+  if (task_.request.n_max <= 0) return draft;
   const std::span<const float> kept(draft.confidence.data(),
                                     static_cast<std::size_t>(draft.n_own()));
   trim(draft, policy_.n_to_verify(kept));
@@ -152,11 +172,16 @@ void Generator::settle(const Draft& draft, const Judged& judged, const PassShare
   if (!drafter_) return;
   const PassShare around{share.n_other_columns + draft.n_given,
                          share.n_other_tokens + draft.n_given};
-  policy_.charge(around, draft.n_own(), verify_seconds, draft.n_steps, draft.seconds);
+  policy_.charge(around, draft.n_own(), verify_seconds, draft.seconds);
   // Behind a given token that was refused nothing was judged.
   const bool was_judged = judged.n_accepted >= draft.n_given;
   policy_.observe(draft.confidence, was_judged ? draft.n_own() : 0,
                   std::max(judged.n_accepted - draft.n_given, 0));
+}
+
+Draft Generator::propose(TokenId last, int n_most) {
+  if (DraftTask* task = begin_draft(last, n_most)) drafter_->propose({&task, 1}, *costs_);
+  return end_draft();
 }
 
 // Draft, verify, accept; the caller emits and commits what it wants to keep.

@@ -6,7 +6,8 @@
 // all, follows measured costs (draft_policy.h).
 //
 // `generate` runs the loop for one session. Whoever has several sessions in one pass takes the
-// steps one by one: propose, run the pass, judge, emit, settle (scheduler/worker.h).
+// steps one by one: begin drafts, let the drafter make them all, end them, run the pass, judge,
+// emit, settle (scheduler/worker.h).
 #pragma once
 
 #include <array>
@@ -79,8 +80,7 @@ struct GenerateResult {
 /// What a generator shares with others, or has for one reply only.
 struct GeneratorParts {
   std::shared_ptr<CostTable> costs;  ///< empty: one of its own
-  /// A drafter for this model to take a fresh one from; null: one is made.
-  const Drafter* drafter = nullptr;
+  std::shared_ptr<Drafter> drafter;  ///< of this model, shared with others; empty: one is made
   const DraftExperience* experience = nullptr;      ///< of an earlier reply; null: none
   sampling::TokenConstraint* constraint = nullptr;  ///< of the reply; must outlive the generator
   ProbabilityOptions probabilities;
@@ -107,9 +107,15 @@ class Generator {
 
   // ---- The steps of a round, for a session that shares its passes with others. ----
 
-  /// Guesses for the tokens after `last`, which was emitted but is not in the session: at most
-  /// n_most. Possibly none.
-  Draft propose(TokenId last, int n_most, const PassShare& share = {});
+  /// Begins the guesses for the tokens after `last`, which was emitted but is not in the session:
+  /// at most n_most. Returns what the drafter has to do (Drafter::propose) before `end_draft`; null
+  /// when it has nothing to do.
+  DraftTask* begin_draft(TokenId last, int n_most, const PassShare& share = {});
+  /// Between the two: drafts that may be made at most, and those that are likely.
+  int most_drafts() const;
+  int likely_drafts() const;
+  /// The round's draft, possibly empty. Throws what made the task fail.
+  Draft end_draft();
 
   /// What the target says to a draft; `logits` as engine/verify.h has them. With an empty draft
   /// and the logits after a prompt: the reply's first token.
@@ -131,18 +137,21 @@ class Generator {
 
  private:
   std::vector<TokenId> given_tokens(int n_most);
+  Draft propose(TokenId last, int n_most);
   Judged next_round(TokenId last, int n_most, Draft& draft, GenerateStats& stats);
 
   Session& session_;
   SpeculationOptions options_;
   sampling::Sampler sampler_;
-  std::unique_ptr<Drafter> drafter_;
+  std::shared_ptr<Drafter> drafter_;
   std::shared_ptr<CostTable> costs_;
   DraftPolicy policy_;
   DraftRule rule_;
   sampling::TokenConstraint* constraint_;
   ProbabilityOptions probabilities_;
-  double given_kept_ = 1.0;  // share of given tokens the target kept, decayed
+  std::vector<TokenId> given_;  // of the round under way
+  DraftTask task_;              // likewise
+  double given_kept_ = 1.0;     // share of given tokens the target kept, decayed
   int n_observed_ = 0;
 };
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <utility>
+
+#include "engine/batch.h"
 
 namespace foretoken::engine {
 namespace {
@@ -27,10 +30,8 @@ float confidence_in(const sampling::Distribution& law, std::span<const float> lo
   return p * std::exp(std::min(law.candidates.front().logit - top, 0.0F));
 }
 
-std::shared_ptr<const DraftVocabulary> frequent_rows(const Engine& engine, int n_frequent) {
-  DraftVocabulary rows(engine.tokenizer(), engine.config().n_vocab, n_frequent);
-  static_cast<void>(rows.ids());  // listed once, for all copies
-  return std::make_shared<const DraftVocabulary>(std::move(rows));
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
@@ -42,62 +43,189 @@ Draft given_draft(std::span<const TokenId> given) {
   return draft;
 }
 
-MtpDrafter::MtpDrafter(const Engine& engine, int n_frequent)
-    : MtpDrafter(engine, frequent_rows(engine, n_frequent)) {}
+// One sequence on its way: which token the next step takes, and what becomes of its logits.
+class MtpDrafter::Walk {
+ public:
+  explicit Walk(DraftTask& task) : task_(task) {
+    task.draft = given_draft(task.request.given);
+    // The newest pair and each draft but the last take a place in the head's cache.
+    n_most_ =
+        std::min(task.request.n_max, task.session->mtp_room_after_begin() + 1 - task.draft.n_given);
+    is_going_ = n_most_ > 0;
+  }
 
-MtpDrafter::MtpDrafter(const Engine& engine, std::shared_ptr<const DraftVocabulary> frequent)
-    : engine_(engine), frequent_(std::move(frequent)), vocabulary_(*frequent_) {}
+  bool is_going() const { return is_going_; }
+  /// The steps that take given tokens come first; their logits are known.
+  bool is_due() const { return task_.draft.n_steps > task_.draft.n_given; }
 
-std::unique_ptr<Drafter> MtpDrafter::fresh() const {
-  return std::unique_ptr<Drafter>(new MtpDrafter(engine_, frequent_));
-}
+  void begin() {
+    guarded([&] {
+      for (const TokenId token : task_.request.given) enter(token);
+    });
+  }
 
-sampling::Distribution MtpDrafter::law_of(const DraftRequest& request, sampling::Sampler& sampler) {
-  const std::span<const TokenId> ids = vocabulary_.ids();
-  if (request.constraint == nullptr) return sampler.distribution(logits_, ids);
-  return sampler.draft_distribution(logits_, ids, *request.constraint);
-}
+  DraftStep next_step() {
+    const auto n = static_cast<std::size_t>(task_.draft.n_steps++);
+    if (n == 0) return {task_.session, task_.request.last, DraftStep::Kind::Begin};
+    return {task_.session, task_.draft.tokens[n - 1], DraftStep::Kind::Continue};
+  }
 
-Draft MtpDrafter::propose(Session& session, const DraftRequest& request, sampling::Sampler& sampler,
-                          const DraftGate& gate) {
-  const auto start = std::chrono::steady_clock::now();
-  Draft draft = given_draft(request.given);
-  const std::span<const kernels::RowRange> rows = vocabulary_.ranges();
-  logits_.resize(vocabulary_.ids().size());
-  const auto enter = [&](TokenId token) {
-    sampler.accept(token);
-    if (request.constraint != nullptr) request.constraint->accept(token);
-  };
-  for (const TokenId token : request.given) enter(token);
-  // The newest pair and each draft but the last take a place in the head's cache.
-  const int n_most = std::min(request.n_max, session.mtp_room_after_begin() + 1 - draft.n_given);
-  std::span<const float> hidden;
-  const auto step = [&](TokenId token) {
-    hidden = draft.n_steps == 0 ? session.mtp_begin(token) : session.mtp_continue(token);
-    ++draft.n_steps;
-  };
-  if (n_most > 0) step(request.last);
-  for (int i = 0; i < draft.n_given && n_most > 0; ++i)
-    step(request.given[static_cast<std::size_t>(i)]);
-  while (draft.n_own() < n_most) {
-    if (draft.n_own() > 0) step(draft.tokens.back());
-    engine_.mtp_head()->logits(hidden.data(), 1, rows, logits_.data());
-    sampling::Distribution law = law_of(request, sampler);
-    if (law.candidates.empty()) break;
-    const bool is_constrained = request.constraint != nullptr && request.constraint->restricts();
-    draft.confidence.push_back(confidence_in(law, logits_, is_constrained));
-    const DraftDecision decision = gate(draft.confidence);
-    if (decision == DraftDecision::Drop) break;
-    const bool is_drawn = request.choice == DraftChoice::Drawn;
+  /// A token from these logits over these ids, unless the gate has enough. `n_together`: walks
+  /// that are going, this one included.
+  void choose(std::span<const float> logits, std::span<const TokenId> ids, int n_together) {
+    guarded([&] { is_going_ = try_choose(logits, ids, n_together); });
+  }
+
+  void end() {
+    guarded([&] {
+      task_.sampler->rollback(task_.draft.size());
+      if (constraint() != nullptr) constraint()->rollback(task_.draft.size());
+    });
+  }
+
+  void add_seconds(double seconds) { task_.draft.seconds += seconds; }
+  void fail(std::exception_ptr failure) {
+    task_.failure = std::move(failure);
+    is_going_ = false;
+  }
+
+ private:
+  sampling::TokenConstraint* constraint() const { return task_.request.constraint; }
+
+  void enter(TokenId token) {
+    task_.sampler->accept(token);
+    if (constraint() != nullptr) constraint()->accept(token);
+  }
+
+  // Returns whether the draft goes on.
+  bool try_choose(std::span<const float> logits, std::span<const TokenId> ids, int n_together) {
+    sampling::Sampler& sampler = *task_.sampler;
+    Draft& draft = task_.draft;
+    sampling::Distribution law = constraint() == nullptr
+                                     ? sampler.distribution(logits, ids)
+                                     : sampler.draft_distribution(logits, ids, *constraint());
+    if (law.candidates.empty()) return false;
+    const bool is_constrained = constraint() != nullptr && constraint()->restricts();
+    draft.confidence.push_back(confidence_in(law, logits, is_constrained));
+    const DraftDecision decision = task_.gate(draft.confidence, n_together);
+    if (decision == DraftDecision::Drop) return false;
+    const bool is_drawn = task_.request.choice == DraftChoice::Drawn;
     const TokenId token = is_drawn ? sampler.draw(law) : law.top();
     draft.add(token, is_drawn ? std::move(law) : sampling::Distribution::point_mass(token));
     enter(token);
-    if (decision == DraftDecision::KeepAndStop) break;
+    return decision == DraftDecision::KeepAndContinue && draft.n_own() < n_most_;
   }
-  sampler.rollback(draft.size());
-  if (request.constraint != nullptr) request.constraint->rollback(draft.size());
-  draft.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return draft;
+
+  // What goes wrong for one sequence concerns no other.
+  template <typename Action>
+  void guarded(const Action& action) {
+    if (task_.failure) return;
+    try {
+      action();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  }
+
+  DraftTask& task_;
+  int n_most_ = 0;
+  bool is_going_ = false;
+};
+
+namespace {
+
+// Steps over the same number of sequences, timed together.
+class StepTimes {
+ public:
+  explicit StepTimes(CostTable& costs) : costs_(costs) {}
+  ~StepTimes() { flush(); }
+  StepTimes(const StepTimes&) = delete;
+  StepTimes& operator=(const StepTimes&) = delete;
+
+  void add(int n_sequences, double seconds) {
+    if (n_sequences != n_sequences_) flush();
+    n_sequences_ = n_sequences;
+    ++n_steps_;
+    seconds_ += seconds;
+  }
+
+ private:
+  void flush() {
+    costs_.observe_draft(n_steps_, seconds_, n_sequences_);
+    n_steps_ = 0;
+    seconds_ = 0.0;
+  }
+
+  CostTable& costs_;
+  int n_sequences_ = 0;
+  int n_steps_ = 0;
+  double seconds_ = 0.0;
+};
+
+}  // namespace
+
+MtpDrafter::MtpDrafter(const Engine& engine, int n_frequent)
+    : engine_(engine), vocabulary_(engine.tokenizer(), engine.config().n_vocab, n_frequent) {}
+
+// Logits of those whose next token is due, one row after the other.
+void MtpDrafter::score(std::span<Walk* const> going, std::span<const float> hidden) {
+  const std::size_t width = hidden.size() / going.size();
+  const auto n_due = static_cast<std::size_t>(
+      std::count_if(going.begin(), going.end(), [](const Walk* walk) { return walk->is_due(); }));
+  const float* rows = hidden.data();
+  if (n_due < going.size()) {
+    rows_.clear();
+    for (std::size_t i = 0; i < going.size(); ++i) {
+      const std::span<const float> row = hidden.subspan(i * width, width);
+      if (going[i]->is_due()) rows_.insert(rows_.end(), row.begin(), row.end());
+    }
+    rows = rows_.data();
+  }
+  logits_.resize(n_due * vocabulary_.ids().size());
+  if (n_due == 0) return;
+  engine_.mtp_head()->logits(rows, static_cast<int>(n_due), vocabulary_.ranges(), logits_.data());
+}
+
+// One step of all that are going.
+void MtpDrafter::step(std::span<Walk* const> going, Batch& batch) {
+  std::vector<DraftStep> steps;
+  for (Walk* walk : going) steps.push_back(walk->next_step());
+  try {
+    score(going, batch.mtp_step(steps));
+  } catch (...) {
+    for (Walk* walk : going) walk->fail(std::current_exception());
+    return;
+  }
+  const std::span<const TokenId> ids = vocabulary_.ids();
+  std::span<const float> logits = logits_;
+  auto n_together = static_cast<int>(going.size());
+  for (Walk* walk : going) {
+    if (!walk->is_due()) continue;
+    walk->choose(logits.first(ids.size()), ids, n_together);
+    logits = logits.subspan(ids.size());
+    if (!walk->is_going()) --n_together;
+  }
+}
+
+void MtpDrafter::propose(std::span<DraftTask* const> tasks, CostTable& costs) {
+  std::vector<Walk> walks;
+  for (DraftTask* task : tasks) walks.emplace_back(*task);
+  std::vector<Walk*> going;
+  for (Walk& walk : walks) {
+    walk.begin();
+    going.push_back(&walk);
+  }
+  StepTimes times(costs);
+  while (true) {
+    std::erase_if(going, [](const Walk* walk) { return !walk->is_going(); });
+    if (going.empty()) break;
+    const auto start = std::chrono::steady_clock::now();
+    step(going, tasks.front()->session->batch());
+    const double seconds = seconds_since(start);
+    times.add(static_cast<int>(going.size()), seconds);
+    for (Walk* walk : going) walk->add_seconds(seconds / static_cast<double>(going.size()));
+  }
+  for (Walk& walk : walks) walk.end();
 }
 
 }  // namespace foretoken::engine

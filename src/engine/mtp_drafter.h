@@ -1,8 +1,11 @@
 // Drafts by the model's own MTP head, one token after the other: each step reads the hidden row the
 // last one left and the token drafted with it.
+//
+// Sequences that draft at the same time go in step: one pass of the head for all of them, and one
+// reading of its output rows, position by position; who has enough leaves. The draft vocabulary is
+// theirs together. Source: docs/mtp.md, "Drafts of several sequences".
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "engine/draft.h"
@@ -17,18 +20,17 @@ class MtpDrafter final : public Drafter {
   MtpDrafter(const Engine& engine, int n_frequent);
 
   void observe(TokenId token) override { vocabulary_.add(token); }
-  Draft propose(Session& session, const DraftRequest& request, sampling::Sampler& sampler,
-                const DraftGate& gate) override;
-  std::unique_ptr<Drafter> fresh() const override;
+  void propose(std::span<DraftTask* const> tasks, CostTable& costs) override;
 
  private:
-  MtpDrafter(const Engine& engine, std::shared_ptr<const DraftVocabulary> frequent);
-  sampling::Distribution law_of(const DraftRequest& request, sampling::Sampler& sampler);
+  class Walk;
+  void score(std::span<Walk* const> going, std::span<const float> hidden);
+  void step(std::span<Walk* const> going, Batch& batch);
 
   const Engine& engine_;
-  std::shared_ptr<const DraftVocabulary> frequent_;  // before any text
   DraftVocabulary vocabulary_;
-  std::vector<float> logits_;
+  std::vector<float> rows_;    // h' of the sequences whose next token is due, if not of all
+  std::vector<float> logits_;  // [those, rows of the vocabulary]
 };
 
 }  // namespace foretoken::engine

@@ -109,6 +109,9 @@ class Session {
   void rewind(int n_past);
   int rewind_floor() const { return n_state_; }
 
+  /// Shared with the other sessions of its pools.
+  Batch& batch() const { return *batch_; }
+
   // ---- The MTP head's side of the timeline. ----
   bool has_mtp() const { return mtp_kv_.has_value(); }
   /// First draft step: reads all pairs the head has not seen, the last being (hidden row of the

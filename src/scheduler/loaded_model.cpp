@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/mtp_drafter.h"
 #include "engine/state_identity.h"
 
 namespace foretoken::scheduler {
@@ -47,7 +48,7 @@ LoadedModel::LoadedModel(engine::Engine& engine, const SchedulerOptions& options
         std::make_unique<engine::Session>(engine, session_options(options), pools_));
   }
   if (wants_drafts(options) && engine.mtp_head() != nullptr) {
-    drafter_ = std::make_unique<engine::MtpDrafter>(engine, options.speculation.draft_vocabulary);
+    drafter_ = std::make_shared<engine::MtpDrafter>(engine, options.speculation.draft_vocabulary);
   }
 }
 

@@ -1,5 +1,5 @@
 // An engine with everything the worker needs on top of it, loaded and dropped as a whole: pages and
-// working memory shared by all slots, a session per slot, the drafter that sequences copy, and the
+// working memory shared by all slots, a session per slot, the drafter of all sequences, and the
 // measured costs of passes.
 #pragma once
 
@@ -10,8 +10,8 @@
 #include "cache/checkpoint_file.h"
 #include "engine/batch.h"
 #include "engine/cost_table.h"
+#include "engine/draft.h"
 #include "engine/engine.h"
-#include "engine/mtp_drafter.h"
 #include "engine/session.h"
 #include "scheduler/options.h"
 
@@ -27,8 +27,8 @@ class LoadedModel {
   engine::Batch& batch() { return *pools_.batch; }
   engine::Session& session(int slot) { return *sessions_[static_cast<std::size_t>(slot)]; }
   const engine::SessionPools& pools() const { return pools_; }
-  /// Null when nothing is to be drafted.
-  const engine::MtpDrafter* drafter() const { return drafter_.get(); }
+  /// Empty when nothing is to be drafted.
+  const std::shared_ptr<engine::Drafter>& drafter() const { return drafter_; }
   const std::shared_ptr<engine::CostTable>& costs() const { return costs_; }
   /// What the newest reply that drafted has learnt; null before.
   const engine::DraftExperience* experience() const {
@@ -43,7 +43,7 @@ class LoadedModel {
   engine::Engine& engine_;
   engine::SessionPools pools_;
   std::vector<std::unique_ptr<engine::Session>> sessions_;
-  std::unique_ptr<engine::MtpDrafter> drafter_;
+  std::shared_ptr<engine::Drafter> drafter_;
   std::optional<engine::DraftExperience> experience_;
   std::shared_ptr<engine::CostTable> costs_ = std::make_shared<engine::CostTable>();
 };

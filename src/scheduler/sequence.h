@@ -2,8 +2,8 @@
 // it makes of the pass's result, and what its listener hears of it.
 //
 // The worker calls the steps in this order; each may throw, and then only this request fails:
-//   begin, (prompt_part, prompt_done)*, first_token, (propose, verify_part, judge, deliver,
-//   settle)*, and end at any point between steps.
+//   begin, (prompt_part, prompt_done)*, first_token, (begin_draft, end_draft, verify_part,
+//   judge, deliver, settle)*, and end at any point between steps.
 #pragma once
 
 #include <chrono>
@@ -47,8 +47,11 @@ class Sequence {
 
   /// Probability that drafts up to a position are kept, by position; empty when it drafts nothing.
   std::vector<double> draft_reach() const;
-  /// Drafts for the next round. Returns the columns the round takes. The context must have room.
-  int propose(const engine::PassShare& share);
+  /// Begins the drafts of the next round. Returns the drafter's work, null if there is none. The
+  /// context must have room.
+  engine::DraftTask* begin_draft(const engine::PassShare& share);
+  /// Once the drafter is done. Returns the columns the round takes.
+  int end_draft();
   engine::BatchPart verify_part() const;
   /// Decides by the pass's logits; nothing is emitted.
   void judge(std::span<const float> logits);

@@ -28,8 +28,8 @@ void Worker::add_part(Pass& pass, Slot& slot, engine::BatchPart part) {
   pass.owners.push_back(&slot);
 }
 
-// Drafts are made by one sequence after the other, the most promising first; what one leaves of its
-// share of the columns, the next may use.
+// All sequences draft in step. Each plans with what those more promising than it are likely to
+// take; the columns that they cannot use, the next may.
 void Worker::plan_replies(Pass& pass) {
   std::vector<ColumnBid> bids;
   std::vector<Slot*> running;
@@ -48,20 +48,34 @@ void Worker::plan_replies(Pass& pass) {
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return first_of(bids[a]) > first_of(bids[b]);
   });
+  const auto will_draft = [&](std::size_t i) {
+    return shares[i] > 0 && !running[i]->sequence->generator().policy().parked();
+  };
+  const auto n_drafting = static_cast<int>(std::count_if(order.begin(), order.end(), will_draft));
   const int n_others = static_cast<int>(running.size()) - 1;
   int n_left_over = 0;
   int n_drafted = 0;
   double n_tokens = n_others;  // that the others are expected to gain
+  std::vector<engine::DraftTask*> tasks;
   for (const std::size_t i : order) {
-    Slot& slot = *running[i];
     const engine::PassShare share{.n_other_columns = n_others + n_drafted,
                                   .n_other_tokens = n_tokens,
-                                  .n_free_columns = shares[i] + n_left_over};
+                                  .n_free_columns = shares[i] + n_left_over,
+                                  .n_drafting = will_draft(i) ? n_drafting : n_drafting + 1};
+    guarded(*running[i], [&](Sequence& sequence) {
+      if (engine::DraftTask* task = sequence.begin_draft(share)) tasks.push_back(task);
+      const engine::Generator& generator = sequence.generator();
+      const int n_likely = generator.likely_drafts();
+      n_drafted += n_likely;
+      n_tokens += expected_kept(bids[i], n_likely);
+      n_left_over = std::max(share.n_free_columns - generator.most_drafts(), 0);
+    });
+  }
+  if (!tasks.empty()) model_->drafter()->propose(tasks, *model_->costs());
+  for (const std::size_t i : order) {
+    Slot& slot = *running[i];
     int columns = 0;
-    if (!guarded(slot, [&](Sequence& sequence) { columns = sequence.propose(share); })) continue;
-    n_drafted += columns - 1;
-    n_tokens += expected_kept(bids[i], columns - 1);
-    n_left_over = std::max(share.n_free_columns - (columns - 1), 0);
+    if (!guarded(slot, [&](Sequence& sequence) { columns = sequence.end_draft(); })) continue;
     pass.replies.push_back(&slot);
     pass.columns.push_back(columns);
     pass.n_columns += columns;
