@@ -14,7 +14,7 @@ void add_sampling(Json& json, const RequestFields& fields) {
   json["seed"] = p.seed;
   json["temperature"] = p.temperature;
   json["dynatemp_range"] = p.dynatemp_range;
-  json["dynatemp_exponent"] = fields.dynatemp_exponent;
+  json["dynatemp_exponent"] = p.dynatemp_exponent;
   json["top_k"] = p.top_k;
   json["top_p"] = p.top_p;
   json["min_p"] = p.min_p;
@@ -70,10 +70,10 @@ Json generation_settings(const Context& context, const RequestFields& fields, Se
   add_sampling(json, fields);
   if (full) json["dry_sequence_breakers"] = fields.dry_breakers;
   json["mirostat"] = fields.sampling.mirostat;
-  json["mirostat_tau"] = fields.mirostat_tau;
-  json["mirostat_eta"] = fields.mirostat_eta;
+  json["mirostat_tau"] = fields.sampling.mirostat_tau;
+  json["mirostat_eta"] = fields.sampling.mirostat_eta;
   json["adaptive_target"] = fields.sampling.adaptive_target;
-  json["adaptive_decay"] = fields.adaptive_decay;
+  json["adaptive_decay"] = fields.sampling.adaptive_decay;
   if (full) json["stop"] = fields.stop;
   json["max_tokens"] = fields.n_predict;
   json["n_predict"] = fields.n_predict;

@@ -127,10 +127,10 @@ void read_sampling_numbers(const FieldReader& read, const sampling::SamplingPara
       read.integer({"mirostat"}, base.mirostat, std::numeric_limits<int>::min(), kMaxInt), 0, 2));
   p.adaptive_target = read.number({"adaptive_target"}, base.adaptive_target,
                                   std::numeric_limits<float>::lowest(), 1.0F);
-  out.dynatemp_exponent = read.number({"dynatemp_exponent"}, 1.0F);
-  out.mirostat_tau = read.number({"mirostat_tau"}, 5.0F);
-  out.mirostat_eta = read.number({"mirostat_eta"}, 0.1F);
-  out.adaptive_decay = read.number({"adaptive_decay"}, 0.9F, 0.0F, 0.99F);
+  p.dynatemp_exponent = read.number({"dynatemp_exponent"}, base.dynatemp_exponent);
+  p.mirostat_tau = read.number({"mirostat_tau"}, base.mirostat_tau);
+  p.mirostat_eta = read.number({"mirostat_eta"}, base.mirostat_eta);
+  p.adaptive_decay = read.number({"adaptive_decay"}, base.adaptive_decay, 0.0F, 0.99F);
 }
 
 void read_token_fields(const FieldReader& read, const Context& context, const Json& body,
@@ -276,11 +276,14 @@ RequestFields read_request_fields(const Context& context, const Json& body) {
   read_answer_fields(read, context, body, out);
   read_extent_fields(read, context, out);
   read_sampling_numbers(read, context.defaults.sampling, context.service->slot_context(), out);
-  out.samplers = context.defaults.samplers.empty() ? default_samplers() : context.defaults.samplers;
+  out.samplers = context.defaults.samplers;
   if (const Json* samplers = find_field(body, "samplers")) {
     out.samplers = read_samplers(context, *samplers);
+  } else if (out.samplers.empty()) {
+    out.samplers = default_samplers();
+    if (out.sampling.adaptive_target >= 0.0F) out.samplers.emplace_back("adaptive_p");
   }
-  keep_only(out.samplers, out.sampling);
+  apply_samplers(out.samplers, out.sampling);
   read_token_fields(read, context, body, out);
   read_probability_fields(read, out);
   read_constraint_fields(read, context, body, out);

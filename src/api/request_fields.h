@@ -42,15 +42,11 @@ struct RequestFields {
   int n_keep = 0;     ///< accepted and shown; there is no context shift
   int n_discard = 0;  ///< likewise
 
-  // Sampling. What the sampler does not know is kept to be shown again.
+  // Sampling.
   sampling::SamplingParams sampling;
   std::vector<std::string> dry_breakers;
   std::vector<std::string> samplers;  ///< names, as they will be applied
   bool ignore_eos = false;
-  float dynatemp_exponent = 1.0F;
-  float mirostat_tau = 5.0F;
-  float mirostat_eta = 0.1F;
-  float adaptive_decay = 0.9F;
   bool backend_sampling = false;
 
   /// Log-probabilities are wanted; n_probs alternatives each (0: the token's own only).

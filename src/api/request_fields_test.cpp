@@ -92,13 +92,37 @@ TEST_F(Fields, MinusOneWindowsAreTheWholeContext) {
   EXPECT_EQ(read(R"({"dry_penalty_last_n": -1})").sampling.dry_penalty_last_n, 4096);
 }
 
-TEST_F(Fields, UnsupportedSamplersAreRefusedInWordsUnlessSwitchedOff) {
-  EXPECT_EQ(refusal(R"({"mirostat": 0, "xtc_probability": 0, "dynatemp_range": 0,
-                        "adaptive_target": -1})"),
-            "");
-  EXPECT_NE(refusal(R"({"mirostat": 2})").find("mirostat = 2 is not supported"), std::string::npos);
-  EXPECT_NE(refusal(R"({"xtc_probability": 0.5})").find("use temperature"), std::string::npos);
-  EXPECT_EQ(refusal(R"({"xtc_probability": 0.5, "samplers": ["top_k", "temperature"]})"), "");
+TEST_F(Fields, SamplersOfRolePlayersAreRead) {
+  const auto p = read(R"({"mirostat": 2, "mirostat_tau": 4, "mirostat_eta": 0.2,
+                          "xtc_probability": 0.5, "xtc_threshold": 0.2, "dynatemp_range": 0.3,
+                          "dynatemp_exponent": 1.5, "adaptive_target": 0.4,
+                          "adaptive_decay": 0.8})")
+                     .sampling;
+  EXPECT_EQ(p.mirostat, 2);
+  EXPECT_EQ(p.mirostat_tau, 4.0F);
+  EXPECT_EQ(p.mirostat_eta, 0.2F);
+  EXPECT_EQ(p.xtc_probability, 0.5F);
+  EXPECT_EQ(p.xtc_threshold, 0.2F);
+  EXPECT_EQ(p.dynatemp_range, 0.3F);
+  EXPECT_EQ(p.dynatemp_exponent, 1.5F);
+  EXPECT_EQ(p.adaptive_target, 0.4F);
+  EXPECT_EQ(p.adaptive_decay, 0.8F);
+  EXPECT_TRUE(p.order.empty());
+}
+
+TEST_F(Fields, AdaptivePComesLastAndOnlyIfNamedInAList) {
+  EXPECT_EQ(read(R"({"adaptive_target": 0.4})").samplers.back(), "adaptive_p");
+  EXPECT_EQ(read(R"({"adaptive_target": 0.4, "samplers": "kt"})").sampling.adaptive_target, -1.0F);
+  const RequestFields f = read(R"({"adaptive_target": 0.4, "samplers": ["adaptive-p", "top_k"]})");
+  EXPECT_EQ(f.sampling.adaptive_target, 0.4F);
+  EXPECT_TRUE(f.sampling.order.empty());
+  EXPECT_EQ(read("{}").samplers, default_samplers());
+}
+
+TEST_F(Fields, MirostatKeepsItsTemperature) {
+  EXPECT_EQ(read(R"({"samplers": "k", "temperature": 0.6})").sampling.temperature, 1.0F);
+  EXPECT_EQ(read(R"({"samplers": "k", "temperature": 0.6, "mirostat": 1})").sampling.temperature,
+            0.6F);
 }
 
 TEST_F(Fields, ASamplerLeftOutIsSwitchedOff) {
@@ -116,8 +140,15 @@ TEST_F(Fields, SamplersByLettersAliasesAndUnknownNames) {
   EXPECT_EQ(read(R"({"samplers": "edskypmxt"})").samplers, default_samplers());
   EXPECT_TRUE(server_.log().empty());
   EXPECT_EQ(read(R"({"samplers": ["temp", "nucleus", "min-p", "magic"]})").samplers,
-            (std::vector<std::string>{"top_p", "min_p", "temperature"}));
-  EXPECT_EQ(server_.log().size(), 2U);  // the unknown one, and the order
+            (std::vector<std::string>{"temperature", "top_p", "min_p"}));
+  EXPECT_EQ(server_.log().size(), 1U);  // the unknown one
+}
+
+TEST_F(Fields, SamplersAreAppliedInTheOrderAskedFor) {
+  using enum sampling::ChainStep;
+  EXPECT_EQ(read(R"({"samplers": ["temperature", "top_k", "min_p"]})").sampling.order,
+            (std::vector{Temperature, TopK, MinP}));
+  EXPECT_TRUE(read(R"({"samplers": ["top_k", "min_p", "temperature"]})").sampling.order.empty());
 }
 
 TEST_F(Fields, LogitBiasById_TextAndFalse) {

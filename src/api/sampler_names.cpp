@@ -19,14 +19,27 @@ struct Entry {
   const char* name;
   char letter;
   const char* other_name;  // "" if there is none
+  sampling::ChainStep step;
 };
 
-// In the chain's order.
+using enum sampling::ChainStep;
+
+// In the default order.
 constexpr std::array kSamplers = {
-    Entry{"penalties", 'e', ""}, Entry{"dry", 'd', ""},      Entry{"top_n_sigma", 's', ""},
-    Entry{"top_k", 'k', ""},     Entry{"typ_p", 'y', "typ"}, Entry{"top_p", 'p', "nucleus"},
-    Entry{"min_p", 'm', ""},     Entry{"xtc", 'x', ""},      Entry{"temperature", 't', "temp"},
+    Entry{"penalties", 'e', "", Penalties},
+    Entry{"dry", 'd', "", Dry},
+    Entry{"top_n_sigma", 's', "", TopNSigma},
+    Entry{"top_k", 'k', "", TopK},
+    Entry{"typ_p", 'y', "typ", TypicalP},
+    Entry{"top_p", 'p', "nucleus", TopP},
+    Entry{"min_p", 'm', "", MinP},
+    Entry{"xtc", 'x', "", Xtc},
+    Entry{"temperature", 't', "temp", Temperature},
 };
+
+/// Not a step: it chooses among what all of them left.
+constexpr char kAdaptive[] = "adaptive_p";
+constexpr std::size_t kAdaptiveIndex = kSamplers.size();
 
 /// "Top-K" -> "topk", so that all ways to write a name compare equal.
 std::string plain_name(std::string_view name) {
@@ -42,6 +55,7 @@ std::string plain_name(std::string_view name) {
 std::optional<std::size_t> find_by_name(std::string_view name) {
   std::string wanted = plain_name(name);
   if (wanted == "typicalp" || wanted == "typical") wanted = "typp";
+  if (wanted == plain_name(kAdaptive)) return kAdaptiveIndex;
   for (std::size_t i = 0; i < kSamplers.size(); ++i) {
     if (wanted == plain_name(kSamplers[i].name) || wanted == kSamplers[i].other_name) return i;
   }
@@ -49,6 +63,7 @@ std::optional<std::size_t> find_by_name(std::string_view name) {
 }
 
 std::optional<std::size_t> find_by_letter(char letter) {
+  if (letter == 'a') return kAdaptiveIndex;
   for (std::size_t i = 0; i < kSamplers.size(); ++i) {
     if (kSamplers[i].letter == letter) return i;
   }
@@ -94,17 +109,14 @@ std::vector<std::string> read_samplers(const Context& context, const Json& value
     context.remark(LogLevel::Warning, "request field 'samplers' is ignored: a list is expected");
     return default_samplers();
   }
-  if (!std::ranges::is_sorted(chosen)) {
-    context.remark(LogLevel::Warning,
-                   "samplers are applied in the chain's own order, not in the order asked for");
-    std::ranges::sort(chosen);
-  }
   std::vector<std::string> names;
-  for (const std::size_t index : chosen) names.emplace_back(kSamplers[index].name);
+  for (const std::size_t index : chosen) {
+    names.emplace_back(index == kAdaptiveIndex ? kAdaptive : kSamplers[index].name);
+  }
   return names;
 }
 
-void keep_only(const std::vector<std::string>& samplers, sampling::SamplingParams& params) {
+void apply_samplers(const std::vector<std::string>& samplers, sampling::SamplingParams& params) {
   const auto missing = [&](std::string_view name) {
     return std::ranges::find(samplers, name) == samplers.end();
   };
@@ -121,7 +133,17 @@ void keep_only(const std::vector<std::string>& samplers, sampling::SamplingParam
   if (missing("top_p")) params.top_p = 1.0F;
   if (missing("min_p")) params.min_p = 0.0F;
   if (missing("xtc")) params.xtc_probability = off.xtc_probability;
-  if (missing("temperature")) params.temperature = 1.0F;
+  if (missing(kAdaptive)) params.adaptive_target = off.adaptive_target;
+  if (missing("temperature") && params.mirostat == 0) {
+    params.temperature = 1.0F;
+    params.dynatemp_range = off.dynatemp_range;
+  }
+  params.order.clear();
+  for (const std::string& name : samplers) {
+    const auto entry = std::ranges::find(kSamplers, name, &Entry::name);
+    if (entry != kSamplers.end()) params.order.push_back(entry->step);
+  }
+  if (std::ranges::is_sorted(params.order)) params.order.clear();
 }
 
 }  // namespace foretoken::api

@@ -33,8 +33,15 @@ std::shared_ptr<Drafter> make_drafter(const Session& session, const SpeculationO
   return std::make_shared<MtpDrafter>(session.engine(), options.draft_vocabulary);
 }
 
+// A law that adapts to what was drawn before cannot be told for a place behind a draft.
+SpeculationOptions options_for(const sampling::SamplingParams& sampling,
+                               SpeculationOptions options) {
+  if (sampling::adapts(sampling)) options.type = SpeculationOptions::Type::None;
+  return options;
+}
+
 DraftRule rule_of(const sampling::SamplingParams& sampling, const SpeculationOptions& options) {
-  if (sampling.temperature <= 0.0F) return DraftRule::Compare;
+  if (sampling::is_greedy(sampling)) return DraftRule::Compare;
   const bool is_seeded = sampling.seed != sampling::kRandomSeed;
   return options.rule.value_or(is_seeded ? DraftRule::Compare : DraftRule::Rejection);
 }
@@ -70,17 +77,23 @@ void GenerateStats::add(const GenerateStats& other) {
 Generator::Generator(Session& session, const sampling::SamplingParams& sampling,
                      const SpeculationOptions& speculation, const GeneratorParts& parts)
     : session_(session),
-      options_(speculation),
+      options_(options_for(sampling, speculation)),
+      is_parked_by_law_(wants_drafts(speculation) && session.has_mtp() && !wants_drafts(options_)),
       sampler_(
           sampling, session.engine().config().n_vocab,
           std::min(session.engine().tokenizer().n_real_vocab(), session.engine().config().n_vocab)),
-      drafter_(make_drafter(session, speculation, parts.drafter)),
+      drafter_(make_drafter(session, options_, parts.drafter)),
       costs_(parts.costs ? parts.costs : std::make_shared<CostTable>()),
       policy_(speculation.limits, speculation.adaptive, costs_),
       rule_(rule_of(sampling, speculation)),
       constraint_(parts.constraint),
       probabilities_(parts.probabilities) {
   if (parts.experience != nullptr) policy_.learn(*parts.experience);
+}
+
+std::string_view Generator::parked_reason() const {
+  if (is_parked_by_law_) return "mirostat and adaptive_target adapt to every token drawn";
+  return drafts() && policy_.parked() ? "drafting does not pay at present" : "";
 }
 
 void Generator::observe_prompt() {

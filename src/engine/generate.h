@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "engine/draft.h"
@@ -93,7 +94,8 @@ class Generator {
   /// Called for every token, in order; false cancels (that token is the last).
   using OnToken = std::function<bool(TokenId)>;
 
-  /// Throws RequestError for parameters out of range or a drafter the model does not have.
+  /// Throws RequestError for parameters out of range or a drafter the model does not have. Never
+  /// drafts where the law adapts to what was drawn (sampling::adapts).
   Generator(Session& session, const sampling::SamplingParams& sampling,
             const SpeculationOptions& speculation, const GeneratorParts& parts = {});
 
@@ -131,6 +133,8 @@ class Generator {
               double verify_seconds);
 
   bool drafts() const { return drafter_ != nullptr; }
+  /// Why a session that could draft does not at present; empty when it does or never could.
+  std::string_view parked_reason() const;
   /// The policy of the drafter; meaningful when drafts().
   const DraftPolicy& policy() const { return policy_; }
   const sampling::Sampler& sampler() const { return sampler_; }
@@ -142,6 +146,7 @@ class Generator {
 
   Session& session_;
   SpeculationOptions options_;
+  bool is_parked_by_law_;
   sampling::Sampler sampler_;
   std::shared_ptr<Drafter> drafter_;
   std::shared_ptr<CostTable> costs_;

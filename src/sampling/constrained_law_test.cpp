@@ -77,6 +77,12 @@ std::vector<SamplingParams> settings() {
   add([](SamplingParams& p) { p.presence_penalty = 1.5F, p.repeat_penalty = 1.2F; });
   add([](SamplingParams& p) { p.temperature = 0.0F, p.logit_bias = {{3, 50.0F}, {4, -50.0F}}; });
   add([](SamplingParams& p) { p.top_k = 300; });
+  add([](SamplingParams& p) { p.xtc_probability = 0.4F, p.dynatemp_range = 0.3F; });
+  add([](SamplingParams& p) { p.top_k = 0, p.top_p = 1.0F, p.xtc_probability = 0.4F; });
+  add([](SamplingParams& p) {
+    p.presence_penalty = 1.5F;
+    p.order = {ChainStep::Temperature, ChainStep::TopK, ChainStep::Penalties, ChainStep::TopP};
+  });
   return out;
 }
 

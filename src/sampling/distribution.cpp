@@ -1,7 +1,9 @@
-// Look-up and inverse-transform draw.
+// Look-up, mixtures and inverse-transform draw.
 #include "sampling/distribution.h"
 
+#include <algorithm>
 #include <cassert>
+#include <unordered_map>
 
 namespace foretoken::sampling {
 
@@ -14,6 +16,31 @@ float Distribution::probability_of(TokenId id) const {
     if (c.id == id) return c.p;
   }
   return 0.0F;
+}
+
+void sort_by_probability(Distribution& distribution) {
+  std::vector<Candidate>& candidates = distribution.candidates;
+  std::erase_if(candidates, [](const Candidate& c) { return c.p <= 0.0F; });
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& x, const Candidate& y) {
+    return x.p != y.p ? x.p > y.p : comes_before(x, y);
+  });
+}
+
+Distribution mixture(const Distribution& a, const Distribution& b, double share_of_b) {
+  Distribution out = a;
+  std::unordered_map<TokenId, std::size_t> place;
+  for (std::size_t i = 0; i < out.candidates.size(); ++i) {
+    Candidate& c = out.candidates[i];
+    c.p = static_cast<float>((1.0 - share_of_b) * static_cast<double>(c.p));
+    place.emplace(c.id, i);
+  }
+  for (const Candidate& c : b.candidates) {
+    const auto [entry, is_new] = place.emplace(c.id, out.candidates.size());
+    if (is_new) out.candidates.push_back({c.id, c.logit, 0.0F});
+    out.candidates[entry->second].p += static_cast<float>(share_of_b * static_cast<double>(c.p));
+  }
+  sort_by_probability(out);
+  return out;
 }
 
 TokenId draw(const Distribution& distribution, double u) {

@@ -39,6 +39,13 @@ struct Distribution {
   float probability_of(TokenId id) const;
 };
 
+/// Drops what has probability 0 and sorts the rest: most probable first, ties by `comes_before`.
+void sort_by_probability(Distribution& distribution);
+
+/// The law of drawing from b with probability `share_of_b` and from a otherwise. Both hold their
+/// tokens with the same logits; 0 <= share_of_b <= 1.
+Distribution mixture(const Distribution& a, const Distribution& b, double share_of_b);
+
 /// The token at quantile u of the cumulative distribution, u in [0, 1). Rounding of the sum never
 /// leads outside the list or to a token of probability 0. Requires a candidate with p > 0.
 TokenId draw(const Distribution& distribution, double u);

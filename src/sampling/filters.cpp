@@ -23,7 +23,43 @@ struct Ranked {
   Candidate candidate;
 };
 
-/// p = softmax(logit / temperature). Subtracting before dividing keeps tiny temperatures finite.
+/// max - n * sigma over the finite logits, minus infinity without one. `logit` gives the logit of
+/// an entry.
+template <class Entry, class Logit>
+float n_sigma_bar(std::span<Entry> entries, float n, Logit logit) {
+  double sum = 0.0;
+  std::size_t count = 0;
+  float largest = -std::numeric_limits<float>::infinity();
+  for (const Entry& entry : entries) {
+    const float x = logit(entry);
+    if (!std::isfinite(x)) continue;
+    sum += static_cast<double>(x);
+    largest = std::max(largest, x);
+    ++count;
+  }
+  if (count == 0) return largest;
+  const double mean = sum / static_cast<double>(count);
+  double squares = 0.0;
+  for (const Entry& entry : entries) {
+    const float x = logit(entry);
+    const double d = static_cast<double>(x) - mean;
+    if (std::isfinite(x)) squares += d * d;
+  }
+  const double sigma = std::sqrt(squares / static_cast<double>(count));
+  return static_cast<float>(static_cast<double>(largest) - static_cast<double>(n) * sigma);
+}
+
+/// Removes what `drops` says, keeping the order, and hence the sorted part a sorted prefix.
+template <class Drops>
+void drop(CandidateList& list, Drops drops) {
+  const auto sorted_end = list.items.begin() + static_cast<std::ptrdiff_t>(list.n_sorted);
+  list.n_sorted -= static_cast<std::size_t>(std::count_if(list.items.begin(), sorted_end, drops));
+  std::erase_if(list.items, drops);
+}
+
+}  // namespace
+
+// Subtracting before dividing keeps tiny temperatures finite.
 void fill_probabilities(CandidateList& list, float temperature) {
   const float largest = largest_logit(list);
   double sum = 0.0;
@@ -33,8 +69,6 @@ void fill_probabilities(CandidateList& list, float temperature) {
   }
   for (Candidate& c : list.items) c.p = static_cast<float>(static_cast<double>(c.p) / sum);
 }
-
-}  // namespace
 
 void CandidateList::sort_prefix(std::size_t n) {
   n = std::min(n, items.size());
@@ -48,28 +82,24 @@ void CandidateList::sort_prefix(std::size_t n) {
 
 void mask_below_n_sigma(std::span<float> logits, float n) {
   if (n <= 0.0F) return;
-  double sum = 0.0;
-  std::size_t count = 0;
-  float largest = -std::numeric_limits<float>::infinity();
-  for (const float x : logits) {
-    if (!std::isfinite(x)) continue;
-    sum += static_cast<double>(x);
-    largest = std::max(largest, x);
-    ++count;
-  }
-  if (count == 0) return;
-  const double mean = sum / static_cast<double>(count);
-  double squares = 0.0;
-  for (const float x : logits) {
-    const double d = static_cast<double>(x) - mean;
-    if (std::isfinite(x)) squares += d * d;
-  }
-  const double sigma = std::sqrt(squares / static_cast<double>(count));
-  const auto limit =
-      static_cast<float>(static_cast<double>(largest) - static_cast<double>(n) * sigma);
+  const float bar = n_sigma_bar(logits, n, [](float x) { return x; });
   for (float& x : logits) {
-    if (x < limit) x = -std::numeric_limits<float>::infinity();
+    if (x < bar) x = -std::numeric_limits<float>::infinity();
   }
+}
+
+void filter_n_sigma(CandidateList& list, float n) {
+  if (n <= 0.0F) return;
+  const float bar =
+      n_sigma_bar(std::span(list.items), n, [](const Candidate& c) { return c.logit; });
+  drop(list, [bar](const Candidate& c) { return c.logit < bar; });
+}
+
+void filter_top_k(CandidateList& list, int k) {
+  if (k <= 0 || static_cast<std::size_t>(k) >= list.items.size()) return;
+  list.sort_prefix(static_cast<std::size_t>(k));
+  list.items.resize(static_cast<std::size_t>(k));
+  list.n_sorted = std::min(list.n_sorted, list.items.size());
 }
 
 void filter_typical(CandidateList& list, float typical_p, int min_keep) {
@@ -132,6 +162,51 @@ void filter_min_p(CandidateList& list, float min_p, int min_keep) {
   list.items.erase(
       std::remove_if(begin, list.items.end(), [&](const Candidate& c) { return !passes(c); }),
       list.items.end());
+}
+
+std::size_t n_top_choices(CandidateList& list, float threshold, int min_keep) {
+  if (list.items.size() < 2) return 0;
+  fill_probabilities(list, 1.0F);
+  const auto n_above = static_cast<std::size_t>(std::ranges::count_if(
+      list.items, [threshold](const Candidate& c) { return c.p >= threshold; }));
+  if (n_above < 2) return 0;
+  const std::size_t n = n_above - 1;
+  if (list.items.size() - n < static_cast<std::size_t>(std::max(min_keep, 0))) return 0;
+  list.sort_prefix(n_above);
+  return n;
+}
+
+CandidateList without_best(const CandidateList& list, std::size_t n) {
+  CandidateList rest;
+  rest.items.assign(list.items.begin() + static_cast<std::ptrdiff_t>(n), list.items.end());
+  rest.n_sorted = list.n_sorted - n;
+  return rest;
+}
+
+float dynamic_temperature(CandidateList& list, float temperature, float range, float exponent) {
+  if (range <= 0.0F || list.items.size() < 2) return temperature;
+  fill_probabilities(list, 1.0F);
+  double entropy = 0.0;
+  for (const Candidate& c : list.items) {
+    const auto p = static_cast<double>(c.p);
+    if (p > 0.0) entropy -= p * std::log(p);
+  }
+  const double share = entropy / std::log(static_cast<double>(list.items.size()));
+  const double low = std::max(0.0, static_cast<double>(temperature) - static_cast<double>(range));
+  const double high = static_cast<double>(temperature) + static_cast<double>(range);
+  return static_cast<float>(low + (high - low) * std::pow(share, static_cast<double>(exponent)));
+}
+
+void scale_by_temperature(CandidateList& list, float temperature) {
+  if (temperature <= 0.0F) {
+    list.sort_prefix(1);
+    list.items.resize(1);
+    list.n_sorted = 1;
+    return;
+  }
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  for (Candidate& c : list.items) c.logit = std::clamp(c.logit / temperature, -kLargest, kLargest);
+  list.n_sorted = 0;  // rounding makes ties, which go by id
 }
 
 Distribution to_distribution(CandidateList list, float temperature) {

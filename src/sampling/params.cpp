@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string_view>
@@ -29,14 +30,6 @@ void require_unit(std::string_view field, float value) {
 
 void require_not_negative(std::string_view field, int value) {
   if (value < 0) refuse(field, static_cast<double>(value), "0 or more");
-}
-
-[[noreturn]] void refuse_unsupported(std::string_view field, double value, std::string_view off) {
-  throw RequestError(fmt::format(
-      "sampling parameter {} = {} is not supported: this sampler needs a fixed distribution per "
-      "token so that drafting stays lossless; leave it at {} and use temperature, top_k, top_p, "
-      "min_p, typical_p or top_n_sigma instead",
-      field, value, off));
 }
 
 void validate_penalties(const SamplingParams& p) {
@@ -86,17 +79,25 @@ void validate_bias(const SamplingParams& p, int n_vocab) {
   }
 }
 
-void refuse_unsupported_methods(const SamplingParams& p) {
-  // Negated comparisons, so that a NaN counts as switched on and is refused too.
-  if (!(p.xtc_probability <= 0.0F || p.xtc_threshold > 0.5F)) {
-    refuse_unsupported("xtc_probability", static_cast<double>(p.xtc_probability), "0");
+void validate_adaptation(const SamplingParams& p) {
+  if (p.mirostat < 0 || p.mirostat > 2) refuse("mirostat", p.mirostat, "0 (off), 1 or 2");
+  require_finite("mirostat_tau", p.mirostat_tau);
+  require_finite("mirostat_eta", p.mirostat_eta);
+  if (!(p.adaptive_target <= 1.0F)) {
+    refuse("adaptive_target", static_cast<double>(p.adaptive_target),
+           "a number from 0 to 1, or a negative one for off");
   }
-  if (!(p.dynatemp_range <= 0.0F)) {
-    refuse_unsupported("dynatemp_range", static_cast<double>(p.dynatemp_range), "0");
+  if (!(p.adaptive_decay >= 0.0F && p.adaptive_decay <= 0.99F)) {
+    refuse("adaptive_decay", static_cast<double>(p.adaptive_decay), "a number from 0 to 0.99");
   }
-  if (p.mirostat != 0) refuse_unsupported("mirostat", static_cast<double>(p.mirostat), "0");
-  if (!(p.adaptive_target < 0.0F)) {
-    refuse_unsupported("adaptive_target", static_cast<double>(p.adaptive_target), "-1");
+}
+
+void validate_order(const SamplingParams& p) {
+  for (std::size_t i = 0; i < p.order.size(); ++i) {
+    if (std::find(p.order.begin(), p.order.begin() + static_cast<std::ptrdiff_t>(i), p.order[i]) !=
+        p.order.begin() + static_cast<std::ptrdiff_t>(i)) {
+      refuse("order, entry", static_cast<double>(i), "no step named twice");
+    }
   }
 }
 
@@ -112,7 +113,12 @@ void validate(const SamplingParams& params, int n_vocab) {
   validate_penalties(params);
   validate_dry(params, n_vocab);
   validate_bias(params, n_vocab);
-  refuse_unsupported_methods(params);
+  require_unit("xtc_probability", params.xtc_probability);
+  require_unit("xtc_threshold", params.xtc_threshold);
+  require_finite("dynatemp_range", params.dynatemp_range);
+  require_finite("dynatemp_exponent", params.dynatemp_exponent);
+  validate_adaptation(params);
+  validate_order(params);
 }
 
 }  // namespace foretoken::sampling

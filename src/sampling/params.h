@@ -23,6 +23,9 @@ inline constexpr std::uint32_t kRandomSeed = 0xFFFFFFFFU;
 /// Longest breaker of DRY in tokens, as in llama.cpp.
 inline constexpr int kMaxBreakerTokens = 20;
 
+/// The transforms that a request may order. The enumerators stand in the default order.
+enum class ChainStep { Penalties, Dry, TopNSigma, TopK, TypicalP, TopP, MinP, Xtc, Temperature };
+
 /// All transforms of one sequence. Fields that "switch off" at a value say which.
 struct SamplingParams {
   std::uint32_t seed = kRandomSeed;
@@ -50,14 +53,20 @@ struct SamplingParams {
 
   std::vector<LogitBias> logit_bias;  ///< entries for the same token add up
 
-  // Known to clients, not implemented here: any value that would switch them on is refused. Each
-  // draws or adapts inside the chain, so a token's law is no longer a function of the logits alone,
-  // which is what lossless speculation with rejection sampling needs.
-  float xtc_probability = 0.0F;
-  float xtc_threshold = 0.1F;  ///< above 0.5: XTC off
-  float dynatemp_range = 0.0F;
-  int mirostat = 0;
-  float adaptive_target = -1.0F;
+  float xtc_probability = 0.0F;  ///< chance that XTC removes the top choices; 0: off
+  float xtc_threshold = 0.1F;    ///< least probability of a top choice; above 0.5: off
+  float dynatemp_range = 0.0F;   ///< the temperature follows the entropy this far; 0 or below: off
+  float dynatemp_exponent = 1.0F;  ///< of the normalised entropy
+
+  int mirostat = 0;           ///< 1 or 2: instead of every step but temperature; 0: off
+  float mirostat_tau = 5.0F;  ///< surprise aimed at, bits
+  float mirostat_eta = 0.1F;  ///< learning rate
+
+  float adaptive_target = -1.0F;  ///< probability aimed at, at most 1; below 0: off
+  float adaptive_decay = 0.9F;    ///< weight of the mean's past, 0 to 0.99
+
+  /// The steps in the order wanted; what is not named is off. Empty: all, in the default order.
+  std::vector<ChainStep> order;
 };
 
 /// Throws RequestError for the first value that is out of range, not a number or unsupported,

@@ -54,7 +54,10 @@ TEST(SamplingParams, AcceptsTheEdgesOfEveryRange) {
   EXPECT_EQ(refusal([](auto& p) { p.top_p = 0.0F; }), "");
   EXPECT_EQ(refusal([](auto& p) { p.min_p = 1.0F; }), "");
   EXPECT_EQ(refusal([](auto& p) { p.logit_bias = {{99, -kInfinity}}; }), "");
-  EXPECT_EQ(refusal([](auto& p) { p.xtc_probability = 0.5F, p.xtc_threshold = 0.6F; }), "");
+  EXPECT_EQ(refusal([](auto& p) { p.xtc_probability = 1.0F, p.xtc_threshold = 0.0F; }), "");
+  EXPECT_EQ(refusal([](auto& p) { p.dynatemp_range = -1.0F, p.dynatemp_exponent = -2.0F; }), "");
+  EXPECT_EQ(refusal([](auto& p) { p.mirostat = 2, p.mirostat_tau = 0.0F; }), "");
+  EXPECT_EQ(refusal([](auto& p) { p.adaptive_target = 1.0F, p.adaptive_decay = 0.99F; }), "");
 }
 
 TEST(SamplingParams, RefusalNamesFieldValueAndRange) {
@@ -113,10 +116,21 @@ TEST(SamplingParams, RefusesEveryBadValueByName) {
        [](auto& p) {
          p.logit_bias = {{1, kInfinity}};
        }},
-      {"xtc_probability", [](auto& p) { p.xtc_probability = 0.5F; }},
+      {"xtc_probability", [](auto& p) { p.xtc_probability = 1.5F; }},
+      {"xtc_threshold", [](auto& p) { p.xtc_threshold = kNan; }},
       {"dynatemp_range", [](auto& p) { p.dynatemp_range = kNan; }},
-      {"mirostat", [](auto& p) { p.mirostat = 2; }},
-      {"adaptive_target", [](auto& p) { p.adaptive_target = 0.5F; }},
+      {"dynatemp_exponent", [](auto& p) { p.dynatemp_exponent = kInfinity; }},
+      {"mirostat", [](auto& p) { p.mirostat = 3; }},
+      {"mirostat", [](auto& p) { p.mirostat = -1; }},
+      {"mirostat_tau", [](auto& p) { p.mirostat_tau = kNan; }},
+      {"mirostat_eta", [](auto& p) { p.mirostat_eta = kInfinity; }},
+      {"adaptive_target", [](auto& p) { p.adaptive_target = kNan; }},
+      {"adaptive_target", [](auto& p) { p.adaptive_target = 1.5F; }},
+      {"adaptive_decay", [](auto& p) { p.adaptive_decay = 1.0F; }},
+      {"order",
+       [](auto& p) {
+         p.order = {ChainStep::TopK, ChainStep::MinP, ChainStep::TopK};
+       }},
   };
   for (const BadValue& value : bad) {
     const std::string text = refusal(value.change);

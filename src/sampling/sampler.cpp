@@ -36,21 +36,49 @@ const SamplingParams& validated(const SamplingParams& params, int n_vocab, int n
 
 Sampler::Sampler(const SamplingParams& params, int n_vocab, int n_real_vocab)
     : params_(validated(params, n_vocab, n_real_vocab)),
+      chain_(make_chain(params_)),
+      greedy_(is_greedy(params_)),
       n_vocab_(n_vocab),
       n_real_vocab_(n_real_vocab),
       seed_(params.seed == kRandomSeed ? std::random_device{}() : params.seed),
       random_(seed_),
-      history_(has_token_penalties(params) ? params.repeat_last_n : 0),
-      dry_(params) {}
+      history_(applies(params, ChainStep::Penalties) ? params.repeat_last_n : 0),
+      dry_(params) {
+  if (!sampling::adapts(params_)) return;
+  if (params_.mirostat != 0) {
+    mirostat_.emplace(params_, n_real_vocab_);
+  } else {
+    adaptive_.emplace(params_);
+  }
+}
+
+bool Sampler::has_on_logits(ChainStep step) const {
+  return std::ranges::find(chain_.on_logits, step) != chain_.on_logits.end();
+}
+
+bool Sampler::has_on_list(ChainStep step) const {
+  return std::ranges::find(chain_.on_list, step) != chain_.on_list.end();
+}
 
 bool Sampler::changes_logits() const {
-  return !params_.logit_bias.empty() || has_token_penalties(params_) || dry_.enabled() ||
-         params_.top_n_sigma > 0.0F;
+  return !params_.logit_bias.empty() || !chain_.on_logits.empty();
 }
 
 bool Sampler::plain_argmax() const {
-  return greedy() && params_.typical_p >= 1.0F && params_.logit_bias.empty() &&
-         !has_token_penalties(params_) && !dry_.enabled();
+  return greedy() && params_.logit_bias.empty() && !applies(params_, ChainStep::TypicalP) &&
+         !applies(params_, ChainStep::Penalties) && !applies(params_, ChainStep::Dry);
+}
+
+void Sampler::accept(TokenId id) {
+  history_.accept(id);
+  if (mirostat_) mirostat_->accept(id);
+  if (adaptive_) adaptive_->accept(id);
+}
+
+void Sampler::rollback(int n) {
+  history_.rollback(n);
+  if (mirostat_) mirostat_->rollback(n);
+  if (adaptive_) adaptive_->rollback(n);
 }
 
 /// Calls find(id) -> float* (null: that token has no logit here) for everything to change.
@@ -59,16 +87,18 @@ void Sampler::adjust(FindLogit find) const {
   for (const LogitBias& entry : params_.logit_bias) {
     if (float* logit = find(entry.token)) *logit += entry.bias;
   }
-  for (const auto& [id, count] : history_.counts()) {
-    if (float* logit = find(id)) *logit = penalized_logit(*logit, count, params_);
+  if (has_on_logits(ChainStep::Penalties)) {
+    for (const auto& [id, count] : history_.counts()) {
+      if (float* logit = find(id)) *logit = penalized_logit(*logit, count, params_);
+    }
   }
-  if (!dry_.enabled()) return;
+  if (!has_on_logits(ChainStep::Dry)) return;
   for (const auto& [id, amount] : dry_.penalties(history_.last(dry_.window()))) {
     if (float* logit = find(id)) *logit -= amount;
   }
 }
 
-/// The logits of all real tokens after bias, penalties and top_n_sigma.
+/// The logits of all real tokens after the bias and the chain's steps on logits.
 std::span<const float> Sampler::adjusted(std::span<const float> logits) {
   if (logits.size() < static_cast<std::size_t>(n_real_vocab_)) {
     throw Error(
@@ -81,15 +111,17 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits) {
   adjust([this](TokenId id) {
     return id >= 0 && id < n_real_vocab_ ? &scratch_[static_cast<std::size_t>(id)] : nullptr;
   });
-  mask_below_n_sigma(scratch_, params_.top_n_sigma);
+  if (has_on_logits(ChainStep::TopNSigma)) mask_below_n_sigma(scratch_, params_.top_n_sigma);
   return scratch_;
 }
 
 std::vector<TokenId> Sampler::adjusted_ids() const {
   std::vector<TokenId> ids;
   for (const LogitBias& entry : params_.logit_bias) ids.push_back(entry.token);
-  for (const auto& entry : history_.counts()) ids.push_back(entry.first);
-  if (dry_.enabled()) {
+  if (has_on_logits(ChainStep::Penalties)) {
+    for (const auto& entry : history_.counts()) ids.push_back(entry.first);
+  }
+  if (has_on_logits(ChainStep::Dry)) {
     const std::span<const TokenId> recent = history_.last(dry_.window());
     ids.insert(ids.end(), recent.begin(), recent.end());
   }
@@ -131,21 +163,25 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits,
     }
   }
   adjust_rows(ids);
-  mask_below_n_sigma(scratch_, params_.top_n_sigma);
+  if (has_on_logits(ChainStep::TopNSigma)) mask_below_n_sigma(scratch_, params_.top_n_sigma);
   return scratch_;
 }
 
 /// How many of the best candidates the filters look at; n_logits: possibly all.
 int Sampler::n_listed(int n_logits) const {
-  // Of the filters only typical_p can drop the best token; without it greedy needs nothing else.
-  if (greedy() && params_.typical_p >= 1.0F) return 1;
-  return params_.top_k > 0 ? std::min(params_.top_k, n_logits) : n_logits;
+  // Of the filters only typical_p can drop the best token, and of the steps on a list only
+  // penalties make another one the best; without them greedy needs nothing else.
+  const bool may_lose_best = has_on_list(ChainStep::TypicalP) ||
+                             has_on_list(ChainStep::Penalties) || has_on_list(ChainStep::Dry);
+  if (greedy() && !may_lose_best) return 1;
+  const bool top_k_first = !chain_.on_list.empty() && chain_.on_list.front() == ChainStep::TopK;
+  return top_k_first ? std::min(params_.top_k, n_logits) : n_logits;
 }
 
 /// True when nothing before min_p needs the whole law: what min_p drops need not be listed at all.
 bool Sampler::lists_by_share(int n_logits) const {
-  return n_listed(n_logits) == n_logits && params_.typical_p >= 1.0F && params_.top_p >= 1.0F &&
-         params_.min_p > 0.0F && params_.min_keep <= 1;
+  const bool min_p_first = !chain_.on_list.empty() && chain_.on_list.front() == ChainStep::MinP;
+  return n_listed(n_logits) == n_logits && min_p_first && params_.min_keep <= 1;
 }
 
 CandidateList Sampler::listed(std::span<const float> logits, std::span<const TokenId> ids) const {
@@ -183,7 +219,7 @@ std::optional<CandidateList> Sampler::listed_if_allowed(std::span<const float> l
     return list;
   }
   // The sigma of top_n_sigma is that of the allowed logits, which only a mask finds.
-  if (k >= n || k > kMostAsked || params_.top_n_sigma > 0.0F) return std::nullopt;
+  if (k >= n || k > kMostAsked || has_on_logits(ChainStep::TopNSigma)) return std::nullopt;
   // The first try looks no further than without a constraint.
   for (const int n_asked : {k, kMostAsked}) {
     CandidateList list{select_top_k(logits, ids, n_asked), 0};
@@ -198,16 +234,90 @@ std::optional<CandidateList> Sampler::listed_if_allowed(std::span<const float> l
   return std::nullopt;
 }
 
-Distribution Sampler::shaped(CandidateList list) const {
+Distribution Sampler::shaped(CandidateList list) {
   if (list.items.empty()) {
     throw Error(
         "no token can be sampled: every logit is NaN, masked or banned; check the grammar and "
         "logit_bias of the request, and the model file if there are none");
   }
-  filter_typical(list, params_.typical_p, params_.min_keep);
-  filter_top_p(list, params_.top_p, params_.min_keep);
-  filter_min_p(list, params_.min_p, params_.min_keep);
-  return to_distribution(std::move(list), params_.temperature);
+  Distribution law = after_steps(std::move(list), chain_.on_list);
+  return adaptive_ ? adaptive_->law(std::move(law)) : law;
+}
+
+/// The law that the remaining steps make of a list. XTC's coin makes it the mixture of two.
+Distribution Sampler::after_steps(CandidateList list, std::span<const ChainStep> steps) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const std::span<const ChainStep> rest = steps.subspan(i + 1);
+    if (steps[i] == ChainStep::Temperature && rest.empty()) return after_last(std::move(list));
+    if (steps[i] != ChainStep::Xtc) {
+      apply_step(list, steps[i]);
+      continue;
+    }
+    const std::size_t n = n_top_choices(list, params_.xtc_threshold, params_.min_keep);
+    if (n == 0) continue;
+    const auto probability = static_cast<double>(params_.xtc_probability);
+    if (adaptive_) {  // whose state needs the probability on the side where the coin fell
+      if (uniform() < probability) list = without_best(list, n);
+      continue;
+    }
+    const Distribution removed = after_steps(without_best(list, n), rest);
+    return mixture(after_steps(std::move(list), rest), removed, probability);
+  }
+  return to_distribution(std::move(list), 1.0F);
+}
+
+/// The chain's usual end: temperature, and mirostat where that is on.
+Distribution Sampler::after_last(CandidateList list) {
+  if (mirostat_) return mirostat_->law(std::move(list), params_.temperature);
+  const float temperature = temperature_for(list);
+  return to_distribution(std::move(list), temperature);
+}
+
+float Sampler::temperature_for(CandidateList& list) const {
+  if (params_.mirostat != 0) return params_.temperature;
+  return dynamic_temperature(list, params_.temperature, params_.dynatemp_range,
+                             params_.dynatemp_exponent);
+}
+
+void Sampler::apply_step(CandidateList& list, ChainStep step) const {
+  switch (step) {
+    case ChainStep::Penalties:
+    case ChainStep::Dry:
+      return adjust_list(list, step);
+    case ChainStep::TopNSigma:
+      return filter_n_sigma(list, params_.top_n_sigma);
+    case ChainStep::TopK:
+      return filter_top_k(list, params_.top_k);
+    case ChainStep::TypicalP:
+      return filter_typical(list, params_.typical_p, params_.min_keep);
+    case ChainStep::TopP:
+      return filter_top_p(list, params_.top_p, params_.min_keep);
+    case ChainStep::MinP:
+      return filter_min_p(list, params_.min_p, params_.min_keep);
+    case ChainStep::Temperature:
+      return scale_by_temperature(list, temperature_for(list));
+    case ChainStep::Xtc:
+      return;  // branches, in after_steps
+  }
+}
+
+/// Penalties or DRY where the order puts them behind a step that lists candidates.
+void Sampler::adjust_list(CandidateList& list, ChainStep step) const {
+  if (step == ChainStep::Penalties) {
+    for (Candidate& c : list.items) {
+      const auto entry = history_.counts().find(c.id);
+      if (entry != history_.counts().end()) {
+        c.logit = penalized_logit(c.logit, entry->second, params_);
+      }
+    }
+  } else {
+    const auto penalties = dry_.penalties(history_.last(dry_.window()));
+    for (Candidate& c : list.items) {
+      const auto entry = penalties.find(c.id);
+      if (entry != penalties.end()) c.logit -= entry->second;
+    }
+  }
+  list.n_sorted = 0;
 }
 
 Distribution Sampler::distribution(std::span<const float> logits) {

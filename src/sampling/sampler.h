@@ -2,8 +2,8 @@
 // turns logits into the distribution a token is drawn from; the same chain runs on the target's and
 // on the draft head's logits, which is what makes rejection sampling accept often.
 //
-// Chain: logit bias, token penalties, DRY, top_n_sigma, top_k, typical_p, top_p, min_p, temperature
-// (llama.cpp's default order).
+// Chain: logit bias, token penalties, DRY, top_n_sigma, top_k, typical_p, top_p, min_p, XTC,
+// temperature (llama.cpp's default order), or the order a request asks for (chain.h).
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,13 @@
 #include <vector>
 
 #include "base/token.h"
+#include "sampling/adaptive_p.h"
+#include "sampling/chain.h"
 #include "sampling/distribution.h"
 #include "sampling/dry.h"
 #include "sampling/filters.h"
 #include "sampling/history.h"
+#include "sampling/mirostat.h"
 #include "sampling/params.h"
 #include "sampling/random_stream.h"
 #include "sampling/token_constraint.h"
@@ -38,14 +41,19 @@ class Sampler {
   /// The seed in use: the one asked for, or the one drawn from the system for kRandomSeed.
   std::uint32_t seed() const { return seed_; }
 
-  /// True at temperature 0 or below: every distribution is one token, and no random number is used.
-  bool greedy() const { return params_.temperature <= 0.0F; }
+  /// True when every distribution is one token (is_greedy, chain.h): no random number is used.
+  bool greedy() const { return greedy_; }
+
+  /// True when a law depends on what was drawn before (adapts, chain.h). Then nothing may be
+  /// drafted, and every law asked for must be followed by the `accept` of a token drawn from it.
+  bool adapts() const { return mirostat_.has_value() || adaptive_.has_value(); }
 
   /// True when the chain leaves the order of raw logits alone, so that the greedy token is simply
   /// `argmax` (select.h) of the first n_real_vocab logits. False unless greedy().
   bool plain_argmax() const;
 
-  /// The distribution of the next token after the current history. logits [n_vocab]; not modified.
+  /// The distribution of the next token after the current history, a pure function of the two but
+  /// when `adapts()` with XTC, whose coin is then thrown here. logits [n_vocab]; not modified.
   /// NaN counts as minus infinity. A caller's mask (a grammar) sets logits to minus infinity first.
   /// Throws Error when no token is left: all logits are NaN, masked or banned.
   Distribution distribution(std::span<const float> logits);
@@ -74,17 +82,19 @@ class Sampler {
   double uniform() { return random_.uniform(); }
 
   /// A token enters the history; prompt tokens too.
-  void accept(TokenId id) { history_.accept(id); }
+  void accept(TokenId id);
 
-  /// Forgets the last n tokens of the history (all of them when n is larger). The random stream is
-  /// not rewound.
-  void rollback(int n) { history_.rollback(n); }
+  /// Forgets the last n tokens of the history (all of them when n is larger) and what was learnt
+  /// from them. The random stream is not rewound.
+  void rollback(int n);
 
   int history_size() const { return history_.size(); }
 
  private:
   template <class FindLogit>
   void adjust(FindLogit find) const;
+  bool has_on_logits(ChainStep step) const;
+  bool has_on_list(ChainStep step) const;
   bool changes_logits() const;
   std::vector<TokenId> adjusted_ids() const;
   void adjust_rows(std::span<const TokenId> ids);
@@ -96,15 +106,24 @@ class Sampler {
   std::optional<CandidateList> listed_if_allowed(std::span<const float> logits,
                                                  std::span<const TokenId> ids,
                                                  TokenConstraint& constraint) const;
-  Distribution shaped(CandidateList list) const;
+  Distribution shaped(CandidateList list);
+  Distribution after_steps(CandidateList list, std::span<const ChainStep> steps);
+  Distribution after_last(CandidateList list);
+  float temperature_for(CandidateList& list) const;
+  void apply_step(CandidateList& list, ChainStep step) const;
+  void adjust_list(CandidateList& list, ChainStep step) const;
 
   SamplingParams params_;
+  Chain chain_;
+  bool greedy_;
   int n_vocab_;
   int n_real_vocab_;
   std::uint32_t seed_;
   RandomStream random_;
   History history_;
   Dry dry_;
+  std::optional<Mirostat> mirostat_;
+  std::optional<AdaptiveP> adaptive_;
   std::vector<float> scratch_;          // logits after bias and penalties
   std::vector<float> masked_;           // logits after a constraint's mask
   std::vector<std::uint8_t> adjusted_;  // [n_vocab], 1 while adjust_rows looks for a token's row

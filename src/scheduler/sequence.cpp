@@ -107,16 +107,12 @@ std::vector<double> Sequence::draft_reach() const {
   return reach;
 }
 
-engine::DraftTask* Sequence::begin_draft(const engine::PassShare& share) {
+int Sequence::propose(const engine::PassShare& share) {
   int n_most = session_.room() - 2;  // the last one is sampled beyond them
   if (request().max_tokens >= 0) {
     n_most = std::min(n_most, request().max_tokens - timings_.predicted_n - 1);
   }
-  return generator_.begin_draft(last_, n_most, share);
-}
-
-int Sequence::end_draft() {
-  draft_ = generator_.end_draft();
+  draft_ = generator_.propose(last_, n_most, share);
   run_.assign(1, last_);
   run_.insert(run_.end(), draft_.tokens.begin(), draft_.tokens.end());
   return static_cast<int>(run_.size());
@@ -148,8 +144,7 @@ void Sequence::count_draft() {
 int Sequence::deliver(double verify_seconds) {
   count_draft();
   timings_.verify_ms += verify_seconds * 1e3;
-  timings_.draft_parked =
-      generator_.drafts() && generator_.policy().parked() ? "drafting does not pay at present" : "";
+  timings_.draft_parked = generator_.parked_reason();
   for (std::size_t i = 0; i < judged_.tokens.size() && phase_ == Phase::Decode; ++i) {
     const auto position = static_cast<int>(i) - draft_.n_given;
     const bool from_draft = static_cast<int>(i) < judged_.n_accepted && position >= 0;
