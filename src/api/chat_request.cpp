@@ -115,13 +115,9 @@ void settle_constraints(const Json& body, ChatRequest& out) {
   }
   if (!out.parses_tool_calls()) return;
   if (own_grammar) throw RequestError("Cannot use custom grammar constraints with tools.");
-  if (own_schema || response_schema(body)) {
-    throw RequestError(
-        "Cannot constrain the answer to JSON while tools may be called: leave out response_format "
-        "or json_schema, or set tool_choice to \"none\"");
-  }
+  // The command line's gives way to calls; the request's own holds for a reply that calls nothing.
   fields.grammar.clear();
-  fields.schema.reset();
+  if (!own_schema && !response_schema(body)) fields.schema.reset();
 }
 
 /// The template's variables: the command line's, the request's over them, effort, thinking.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/chat_run.h"
+#include "api/reply_constraint.h"
 #include "api/test_server.h"
 #include "base/error.h"
 
@@ -126,14 +127,29 @@ TEST_F(ChatRequests, ConstraintsThatContradictAreRefused) {
   EXPECT_EQ(refusal(with(body, "grammar", "root ::= \"a\"")),
             "Cannot use custom grammar constraints with tools.");
   EXPECT_EQ(refusal(with(body, "grammar", "")), "");
-  EXPECT_NE(refusal(with(body, "json_schema", Json::object())), "");
-  EXPECT_NE(refusal(with(body, "response_format", {{"type", "json_object"}})), "");
-  EXPECT_EQ(refusal(with(with(body, "response_format", {{"type", "json_object"}}), "tool_choice",
-                         "none")),
-            "");
   EXPECT_EQ(refusal(with(with(hello_, "grammar", "root ::= \"a\""), "response_format",
                          {{"type", "json_object"}})),
             "Cannot use both response_format and grammar: leave one of them out");
+}
+
+TEST_F(ChatRequests, AReplyMayBeACallOrTheJsonAskedFor) {
+  const Json answer_only = with(hello_, "chat_template_kwargs", {{"enable_thinking", false}});
+  const Json body = with(answer_only, "tools", Json::array({tool("f")}));
+  const Json format = {{"type", "json_object"}, {"schema", {{"type", "integer"}}}};
+  for (const Json& request :
+       {with(body, "json_schema", {{"type", "integer"}}), with(body, "response_format", format)}) {
+    const auto parsed = parse(request);
+    EXPECT_TRUE(parsed->parses_tool_calls());
+    EXPECT_EQ(parsed->fields.schema, (Json{{"type", "integer"}}));
+    const auto constraint = make_constraint(*server_.context, *parsed, nullptr);
+    ASSERT_NE(constraint, nullptr);
+    for (const char allowed : std::string("7-<")) EXPECT_TRUE(constraint->allows(allowed));
+    for (const char refused : std::string("a{\"")) EXPECT_FALSE(constraint->allows(refused));
+  }
+  // A schema of the command line is for replies without calls.
+  server_.context->defaults.json_schema = {{"type", "integer"}};
+  EXPECT_FALSE(parse(body)->fields.schema);
+  EXPECT_TRUE(parse(with(body, "tool_choice", "none"))->fields.schema);
 }
 
 TEST_F(ChatRequests, ResponseFormats) {
