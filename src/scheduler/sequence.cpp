@@ -107,12 +107,16 @@ std::vector<double> Sequence::draft_reach() const {
   return reach;
 }
 
-int Sequence::propose(const engine::PassShare& share) {
+engine::DraftTask* Sequence::begin_draft(const engine::PassShare& share) {
   int n_most = session_.room() - 2;  // the last one is sampled beyond them
   if (request().max_tokens >= 0) {
     n_most = std::min(n_most, request().max_tokens - timings_.predicted_n - 1);
   }
-  draft_ = generator_.propose(last_, n_most, share);
+  return generator_.begin_draft(last_, n_most, share);
+}
+
+int Sequence::end_draft() {
+  draft_ = generator_.end_draft();
   run_.assign(1, last_);
   run_.insert(run_.end(), draft_.tokens.begin(), draft_.tokens.end());
   return static_cast<int>(run_.size());

@@ -60,7 +60,7 @@ bool Worker::turn() {
     patience = std::chrono::duration_cast<Clock::duration>(
         std::chrono::duration<double>(options_.sleep_idle_seconds));
   }
-  Orders orders = inbox_.take_orders(is_busy(), patience);
+  Orders orders = inbox_.take_orders(n_busy() > 0, patience);
   if (orders.timed_out) {
     fall_asleep();
     return true;
@@ -68,7 +68,7 @@ bool Worker::turn() {
   obey(orders);
   admit();
   run_slot_orders();
-  if (is_busy()) {
+  if (n_busy() > 0) {
     step();
     return true;
   }
@@ -202,7 +202,10 @@ Worker::Slot* Worker::free_slot_for(const Job& job) {
 }
 
 void Worker::admit() {
-  while (auto job = inbox_.take_job([this](const Job& j) { return may_start(j); })) {
+  // Asked between all passes: with every slot taken, a long queue is not even looked at.
+  while (n_busy() < options_.n_slots) {
+    auto job = inbox_.take_job([this](const Job& j) { return may_start(j); });
+    if (!job) return;
     if (!wake()) {
       refuse(*std::move(job), FinishReason::Error,
              "the model could not be loaded again after its sleep; see the server's log");
@@ -288,9 +291,9 @@ void Worker::end(Slot& slot) {
 
 // ---- Sleep. ----
 
-bool Worker::is_busy() const {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [](const Slot& slot) { return slot.sequence != nullptr; });
+int Worker::n_busy() const {
+  return static_cast<int>(std::count_if(slots_.begin(), slots_.end(),
+                                        [](const Slot& slot) { return slot.sequence != nullptr; }));
 }
 
 void Worker::fall_asleep() {

@@ -68,6 +68,7 @@ class Worker {
   void fail_everything(const std::string& error);
 
   // ---- Receive and admit. ----
+  int n_busy() const;  // slots with a request
   void obey(Orders& orders);
   void cancel(RequestId id);
   void cancel_everything();
@@ -101,7 +102,6 @@ class Worker {
   void say(const Slot& slot, const std::string& text) const;
 
   // ---- Sleep. ----
-  bool is_busy() const;
   void fall_asleep();
   bool wake();
 
