@@ -229,6 +229,7 @@ TEST(Scheduling, SlotFilesCarryASequenceIntoAnotherScheduler) {
     EXPECT_EQ(recorder->wait().slot, 1);
     const auto empty = act(service, {SlotAction::Kind::Save, 0, path});
     EXPECT_NE(empty.error, "");
+    EXPECT_TRUE(empty.bad_request);
     const auto saved = act(service, {SlotAction::Kind::Save, 1, path});
     ASSERT_EQ(saved.error, "");
     EXPECT_GE(saved.n_tokens, prompt.size());
@@ -255,10 +256,10 @@ TEST(Scheduling, SlotFilesCarryASequenceIntoAnotherScheduler) {
   std::filesystem::resize_file(path, 100);
   const auto bad = act(service, {SlotAction::Kind::Restore, 0, path});
   EXPECT_NE(bad.error, "");
-  EXPECT_TRUE(bad.bad_file);
+  EXPECT_TRUE(bad.bad_request);
   const auto missing = act(service, {SlotAction::Kind::Restore, 0, path + ".none"});
   EXPECT_NE(missing.error, "");
-  EXPECT_FALSE(missing.bad_file);
+  EXPECT_TRUE(missing.bad_request);
   EXPECT_NE(act(service, {SlotAction::Kind::Save, 9, path}).error, "");
   std::filesystem::remove(path);
 }

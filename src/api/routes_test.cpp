@@ -183,9 +183,9 @@ TEST_F(Routes, SlotActionsSaveRestoreAndErase) {
   EXPECT_EQ(act("1", "paint", file).status, 400);
   EXPECT_EQ(act("1", "save", "{}").status, 400);
   server_.service->action_result.error = "another model";
-  server_.service->action_result.bad_file = true;
+  server_.service->action_result.bad_request = true;
   EXPECT_EQ(act("1", "restore", file).status, 400);
-  server_.service->action_result.bad_file = false;
+  server_.service->action_result.bad_request = false;
   EXPECT_EQ(act("1", "save", file).status, 500);
 }
 

@@ -132,7 +132,7 @@ void act_on_slot(const ContextPtr& context, const http::ExchangePtr& exchange) {
       action, [exchange, action, name](const scheduler::SlotActionResult& result) {
         if (result.error.empty()) {
           exchange->respond(json_response(result_json(action, name, result)));
-        } else if (result.bad_file) {
+        } else if (result.bad_request) {
           exchange->respond(error_response(RequestError(result.error)));
         } else {
           exchange->respond(error_response(ApiError(500, "server_error", result.error)));

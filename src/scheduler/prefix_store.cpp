@@ -23,12 +23,15 @@ SlotActionResult attempt(const std::function<void(SlotActionResult&)>& action) {
   SlotActionResult result;
   try {
     action(result);
+  } catch (const RequestError& error) {
+    result.error = error.what();
+    result.bad_request = true;
   } catch (const FormatError& error) {
     result.error = error.what();
-    result.bad_file = true;
+    result.bad_request = true;
   } catch (const UnsupportedError& error) {
     result.error = error.what();
-    result.bad_file = true;
+    result.bad_request = true;
   } catch (const std::exception& error) {
     result.error = error.what();
   }
@@ -93,6 +96,9 @@ SlotActionResult PrefixStore::save(const std::string& path, LoadedModel& model,
 SlotActionResult PrefixStore::restore(const std::string& path, LoadedModel& model,
                                       engine::Session& session) {
   return attempt([&](SlotActionResult& result) {
+    if (!std::filesystem::exists(path)) {
+      throw RequestError(fmt::format("{}: there is no such file; save the slot first", path));
+    }
     const auto loaded =
         cache::read_checkpoints(path, model.identity(), model.pools().kv, model.pools().mtp_kv);
     if (loaded.checkpoints.empty()) {

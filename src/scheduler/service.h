@@ -88,7 +88,7 @@ struct SlotAction {
 };
 struct SlotActionResult {
   std::string error;         ///< empty: done. Otherwise one sentence
-  bool bad_file = false;     ///< the error is about the file's content (400, not 500)
+  bool bad_request = false;  ///< the slot or the file is not what was asked for (400, not 500)
   std::size_t n_tokens = 0;  ///< saved, restored or erased
   std::uint64_t n_bytes = 0;
   std::size_t n_reusable = 0;  ///< Restore: tokens a prompt can now reuse
