@@ -76,8 +76,7 @@ struct Settings {
   bool endpoint_metrics = false;
   bool slots_debug = false;    ///< prompts in /slots
   std::string slot_save_path;  ///< empty: off
-  bool web_page = true;
-  std::string static_path;  ///< serve files from here instead of the page that is built in
+  bool web_page = true;        ///< there is a page at /
   std::string media_marker;
   std::string build_info;  ///< "b1-ft<hash>", also system_fingerprint
 };

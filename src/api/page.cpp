@@ -5,12 +5,10 @@
 #include "api/page.h"
 
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "api/errors.h"
 #include "api/page_files.h"
-#include "api/routes.h"
 #include "api/static_content.h"
 #include "api/static_folder.h"
 
@@ -83,58 +81,19 @@ class Page {
   std::optional<StaticFolder> folder_;
 };
 
-/// The page's routes are open: the page itself asks for the key.
-void set_page(http::Router& router, std::function<http::Response(const http::Request&)> answer) {
+}  // namespace
+
+// Open: the page itself asks for the key.
+void add_page_routes(http::Router& router, const PageOptions& options) {
   router.set_fallback(
-      [answer = std::move(answer)](const http::ExchangePtr& exchange) {
+      [page = std::make_shared<const Page>(options)](const http::ExchangePtr& exchange) {
         try {
-          exchange->respond(answer(exchange->request()));
+          exchange->respond(page->answer(exchange->request()));
         } catch (const std::exception& error) {
           exchange->respond(error_response(error));
         }
       },
       {.open = true});
-}
-
-/// Settles on a page when the model, and with it the settings, is there; the built-in one until
-/// then, which shows that the model is being loaded.
-class LatePage {
- public:
-  explicit LatePage(ContextSource source) : source_(std::move(source)) {}
-
-  http::Response answer(const http::Request& request) { return page().answer(request); }
-
- private:
-  const Page& page() {
-    const std::lock_guard lock(mutex_);
-    if (!settled_) {
-      const ContextPtr context = source_();
-      if (!context) return early_;
-      const Settings& settings = context->settings;
-      settled_ = std::make_unique<Page>(
-          PageOptions{.enabled = settings.web_page, .static_path = settings.static_path});
-    }
-    return *settled_;
-  }
-
-  ContextSource source_;
-  Page early_{PageOptions{}};
-  std::mutex mutex_;
-  std::unique_ptr<Page> settled_;
-};
-
-}  // namespace
-
-void add_page_routes(http::Router& router, const PageOptions& options) {
-  set_page(router, [page = std::make_shared<const Page>(options)](const http::Request& request) {
-    return page->answer(request);
-  });
-}
-
-void add_page_routes(http::Router& router, const ContextSource& context) {
-  set_page(router, [page = std::make_shared<LatePage>(context)](const http::Request& request) {
-    return page->answer(request);
-  });
 }
 
 }  // namespace foretoken::api

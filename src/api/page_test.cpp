@@ -9,7 +9,6 @@
 #include <fstream>
 
 #include "api/page_files.h"
-#include "api/routes.h"
 #include "api/static_content.h"
 #include "api/static_folder.h"
 #include "base/error.h"
@@ -184,16 +183,6 @@ TEST(Page, WithoutUiThereIsNone) {
   for (const char* path : {"/", "/index.html", "/page.js"}) {
     EXPECT_EQ(get(router, path).status, 404) << path;
   }
-}
-
-TEST(Page, WhileTheModelLoadsThePageIsThereAndThenTheSettingsCount) {
-  std::shared_ptr<Context> context;
-  http::Router router;
-  add_page_routes(router, ContextSource([&]() -> ContextPtr { return context; }));
-  EXPECT_EQ(get(router, "/").status, 200);
-  context = std::make_shared<Context>();
-  context->settings.web_page = false;
-  EXPECT_EQ(get(router, "/").status, 404);
 }
 
 TEST_F(FolderTest, FilesOfTheFolderReplaceThePage) {

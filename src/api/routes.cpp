@@ -19,7 +19,6 @@ void add_routes(http::Router& router, const ContextSource& context) {
   add_responses_routes(router, context);
   add_messages_routes(router, context);
   add_refused_routes(router, context);
-  add_page_routes(router, context);
 }
 
 }  // namespace foretoken::api

@@ -1,5 +1,6 @@
 // All routes of the API on a router. One function per group of endpoints, each in a file of its
-// own; server.md's table of endpoints is docs/http-api.md.
+// own. The page at / is added by itself (api/page.h), since it does not wait for the model.
+// Source: docs/http-api.md.
 #pragma once
 
 #include <functional>
@@ -10,8 +11,7 @@
 
 namespace foretoken::api {
 
-/// The context once the model is loaded; null before: everything but the web page answers 503
-/// "Loading model" then.
+/// The context once the model is loaded; null before: all routes answer 503 "Loading model" then.
 using ContextSource = std::function<ContextPtr()>;
 
 void add_routes(http::Router& router, const ContextSource& context);
@@ -34,8 +34,5 @@ void add_messages_routes(http::Router& router,
 void add_refused_routes(
     http::Router& router,
     const ContextSource& context);  ///< endpoints that say why they are not here
-
-/// The web page and its files; falls back to --path.
-void add_page_routes(http::Router& router, const ContextSource& context);
 
 }  // namespace foretoken::api

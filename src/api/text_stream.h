@@ -33,11 +33,7 @@ class TextStream {
   bool ended() const { return ended_; }
   /// The stop string that was met, or empty.
   const std::string& stopping_word() const { return stopping_word_; }
-  /// Whether ended() is due to indentation.
-  bool ended_by_indent() const { return ended_ && stopping_word_.empty(); }
   bool has_new_line() const { return has_new_line_; }
-  /// Text is held back at the moment.
-  bool holds_back() const { return !pending_.empty(); }
 
  private:
   std::string release();

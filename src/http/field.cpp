@@ -26,12 +26,6 @@ std::string_view find_header(const Headers& headers, std::string_view name) {
   return found == headers.end() ? std::string_view() : std::string_view(found->second);
 }
 
-bool list_has(std::string_view list, std::string_view token) {
-  bool found = false;
-  for_each_element(list, [&](std::string_view element) { found |= same_name(element, token); });
-  return found;
-}
-
 std::string_view Request::header(std::string_view name) const { return find_header(headers, name); }
 
 }  // namespace foretoken::http

@@ -17,9 +17,6 @@ std::string_view trimmed(std::string_view text);
 /// First value of a header, or empty.
 std::string_view find_header(const Headers& headers, std::string_view name);
 
-/// Whether one of the elements of a comma list is `token`, without regard to case.
-bool list_has(std::string_view list, std::string_view token);
-
 /// Calls `visit` with every trimmed element of a comma list that is not empty.
 template <class Visit>
 void for_each_element(std::string_view list, Visit visit) {

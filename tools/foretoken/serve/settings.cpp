@@ -210,7 +210,6 @@ api::Settings api_settings(const ServeOptions& options) {
                                    quoted(out.slot_save_path)));
   }
   out.web_page = options.http.page;
-  out.static_path = options.http.static_path;
   out.media_marker = random_marker();
   out.build_info = "b1-ft" FORETOKEN_VERSION;
   return out;
