@@ -35,6 +35,28 @@ sampling::LogitBias parse_bias(const std::string& text) {
   return out;
 }
 
+void add_number(CLI::App& group, const char* name, float& value, const char* what) {
+  group.add_option(name, value, what)->capture_default_str()->type_name("X");
+}
+
+void add_less_usual_options(CLI::App& group, sampling::SamplingParams& p) {
+  add_number(group, "--xtc-probability", p.xtc_probability,
+             "chance that XTC removes the top choices; 0: off");
+  add_number(group, "--xtc-threshold", p.xtc_threshold,
+             "least probability of a top choice; above 0.5: off");
+  add_number(group, "--dynatemp-range", p.dynatemp_range,
+             "how far the temperature follows the entropy; 0: off");
+  add_number(group, "--dynatemp-exp", p.dynatemp_exponent, "exponent of the entropy");
+  group.add_option("--mirostat", p.mirostat, "1 or 2: mirostat instead of the filters; 0: off")
+      ->capture_default_str()
+      ->type_name("N");
+  add_number(group, "--mirostat-lr", p.mirostat_eta, "mirostat's learning rate");
+  add_number(group, "--mirostat-ent", p.mirostat_tau, "surprise mirostat aims at, bits");
+  add_number(group, "--adaptive-target", p.adaptive_target,
+             "probability adaptive-p aims at, 0 to 1; -1: off");
+  add_number(group, "--adaptive-decay", p.adaptive_decay, "weight of adaptive-p's past, 0 to 0.99");
+}
+
 }  // namespace
 
 void add_sampling_options(CLI::App& app, SamplingOptions& options) {
@@ -105,6 +127,7 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options) {
       ->add_option("--dry-sequence-breaker", options.dry_breakers,
                    "text across which DRY counts no phrase ('none': no breakers)")
       ->type_name("TEXT");
+  add_less_usual_options(*group, p);
   group
       ->add_option("-l,--logit-bias", options.logit_bias,
                    "TOKEN+BIAS or TOKEN-BIAS, may be repeated")

@@ -69,6 +69,15 @@ Json sampling_json(const SamplingOptions& in) {
           {"dry_base", p.dry_base},
           {"dry_allowed_length", p.dry_allowed_length},
           {"dry_penalty_last_n", p.dry_penalty_last_n},
+          {"xtc_probability", p.xtc_probability},
+          {"xtc_threshold", p.xtc_threshold},
+          {"dynatemp_range", p.dynatemp_range},
+          {"dynatemp_exponent", p.dynatemp_exponent},
+          {"mirostat", p.mirostat},
+          {"mirostat_tau", p.mirostat_tau},
+          {"mirostat_eta", p.mirostat_eta},
+          {"adaptive_target", p.adaptive_target},
+          {"adaptive_decay", p.adaptive_decay},
           {"logit_bias", in.logit_bias}};
 }
 
