@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/error.h"
 #include "grammar/constraints.h"
 #include "scheduler_fixture.h"
 
@@ -97,7 +98,10 @@ class OneText final : public sampling::TokenConstraint {
     }
   }
   void accept(TokenId) override {
-    if (fails_at == static_cast<int>(n_)) throw std::runtime_error("the constraint is broken");
+    if (fails_at == static_cast<int>(n_)) {
+      if (is_to_blame) throw RequestError("the grammar is too ambiguous");
+      throw std::runtime_error("the constraint is broken");
+    }
     ++n_;
   }
   void rollback(int n) override { n_ -= static_cast<std::size_t>(n); }
@@ -109,6 +113,7 @@ class OneText final : public sampling::TokenConstraint {
     return out;
   }
   int fails_at = -1;
+  bool is_to_blame = false;
   bool lies = false;
 
  private:
@@ -153,7 +158,12 @@ TEST(SchedulingConstraint, OneThatThrowsEndsItsOwnRequestOnly) {
     const auto recorder = constrained(service, prompt, 3, std::move(broken));
     EXPECT_EQ(recorder->wait().reason, FinishReason::Error);
     EXPECT_EQ(recorder->wait().error, "the constraint is broken");
+    EXPECT_FALSE(recorder->wait().bad_request);
   }
+  auto ambiguous = std::make_unique<OneText>(text, 0);
+  ambiguous->fails_at = 2;
+  ambiguous->is_to_blame = true;
+  EXPECT_TRUE(constrained(service, prompt, 3, std::move(ambiguous))->wait().bad_request);
   healthy->wait();
   EXPECT_EQ(healthy->ids(), testing::text_alone(prompt, kTokens));
 }

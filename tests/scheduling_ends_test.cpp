@@ -82,6 +82,17 @@ TEST(SchedulingEnds, ClientsTakeTurnsAndTheQueueHasABound) {
   EXPECT_EQ(unheard->n_finishes(), 0);
 }
 
+TEST(SchedulingEnds, AnActionOnABusySlotIsDoneWhenTheSlotIsFree) {
+  // Nothing else may be needed to wake the worker up for it.
+  Scheduler service(shared_engine(), small_options(1));
+  const auto recorder = std::make_shared<Recorder>();
+  submitted(service, request_for(task_prompts(1)[0], kTokens, recorder));
+  recorder->wait_for_start();
+  const auto result = act(service, {SlotAction::Kind::Erase, 0, ""});
+  EXPECT_EQ(result.error, "");
+  EXPECT_GE(result.n_tokens, task_prompts(1)[0].size() + recorder->ids().size() - 1);
+}
+
 TEST(SchedulingEnds, ALongPromptDoesNotHoldUpARunningReply) {
   auto options = small_options(2);
   options.n_batch = 512;

@@ -180,7 +180,7 @@ void ChatAnswer::on_finish(int index, const std::vector<ChatDelta>& deltas,
     const bool cancelled = finish.reason == ChatFinish::Reason::Cancelled;
     if (cancelled || finish.reason == ChatFinish::Reason::Error) {
       channel_.fail(cancelled ? ApiError(503, "unavailable_error", "the reply was cancelled")
-                              : ApiError(500, "server_error", finish.error));
+                              : broken_reply(finish.error, finish.bad_request));
       failed = true;
     } else {
       choices_[static_cast<std::size_t>(index)].finish = std::make_unique<ChatFinish>(finish);

@@ -430,6 +430,20 @@ TEST_F(ChatAnswers, AnErrorInsideAStreamIsItsLastRecord) {
   EXPECT_EQ(whole.json["error"]["message"], "the device is gone");
 }
 
+TEST_F(ChatAnswers, AReplyThatItsOwnRequestBrokeIs400) {
+  Script broken = server_.service->script("ab");
+  broken.error = "the grammar is too ambiguous";
+  broken.bad_request = true;
+  server_.service->will_say(broken);
+  for (const char* path : {kPath, "/completion"}) {
+    Json body = plain();
+    body["prompt"] = "x";
+    const auto whole = server_.ask(path, body);
+    EXPECT_EQ(whole.status, 400) << path;
+    EXPECT_EQ(whole.json["error"]["type"], "invalid_request_error") << path;
+  }
+}
+
 TEST_F(ChatAnswers, AClientThatGoesAwayCancelsItsReplies) {
   server_.service->will_say("abc<|im_end|>");
   server_.service->hold(true);

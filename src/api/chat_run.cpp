@@ -130,6 +130,7 @@ void Run::on_finish(const scheduler::Finish& finish) {
   out.reason = reason_of(finish);
   out.truncated = finish.reason == scheduler::FinishReason::ContextFull;
   out.error = finish.error;
+  out.bad_request = finish.bad_request;
   out.usage = usage_of(static_cast<int>(request_->prompt.size()), finish.timings);
   out.usage.reasoning_tokens = n_reasoning_;
   out.timings = finish.timings;

@@ -58,6 +58,7 @@ struct ChatFinish {
   std::string stopping_word;  ///< the stop string that matched, or empty
   bool truncated = false;     ///< the context was full
   std::string error;          ///< Error: one sentence
+  bool bad_request = false;   ///< Error: because of what was asked for
   ChatUsage usage;
   scheduler::Timings timings;
   chat::Reply reply;                  ///< the whole of it

@@ -142,7 +142,7 @@ void CompletionAnswer::on_finish(Item& item, CompletionPart rest, const Completi
     if (finish.reason == Reason::Cancelled || finish.reason == Reason::Error) {
       channel_.fail(finish.reason == Reason::Cancelled
                         ? ApiError(503, "unavailable_error", "the reply was cancelled")
-                        : ApiError(500, "server_error", finish.error));
+                        : broken_reply(finish.error, finish.bad_request));
       failed = true;
     } else {
       item.finish = finish;

@@ -78,6 +78,7 @@ void CompletionRun::on_finish(const scheduler::Finish& finish) {
   if (text_.ended() && !text_.stopping_word().empty()) out.stop_type = StopType::Word;
   out.stopping_word = text_.stopping_word();
   out.error = finish.error;
+  out.bad_request = finish.bad_request;
   out.has_new_line = text_.has_new_line();
   out.n_past = finish.n_past;
   out.timings = finish.timings;

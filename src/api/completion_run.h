@@ -30,6 +30,7 @@ struct CompletionFinish {
   StopType stop_type = StopType::None;
   std::string stopping_word;
   std::string error;
+  bool bad_request = false;  ///< the error is because of what was asked for
   bool has_new_line = false;
   int n_past = 0;
   scheduler::Timings timings;

@@ -15,7 +15,7 @@ Json error_of(const ChatFinish& finish, bool anthropic) {
   if (finish.reason == ChatFinish::Reason::Cancelled) {
     return error_json(Unavailable("the reply was cancelled: the server is stopping"), anthropic);
   }
-  return error_json(500, "server_error", finish.error, anthropic);
+  return error_json(broken_reply(finish.error, finish.bad_request), anthropic);
 }
 
 bool broke_off(const ChatFinish& finish) {

@@ -322,6 +322,15 @@ TEST_F(Dialects, EndABrokenStreamWithAnErrorEvent) {
   EXPECT_EQ(server.ask(kResponses, hello(kResponses)).status, 500);
 }
 
+TEST_F(Dialects, SayWhenARequestItselfBrokeItsReply) {
+  Script script = server.service->script("</think>so far");
+  script.error = "the grammar is too ambiguous";
+  script.bad_request = true;
+  server.service->will_say(script);
+  EXPECT_EQ(server.ask(kMessages, hello(kMessages)).status, 400);
+  EXPECT_EQ(server.ask(kResponses, hello(kResponses)).status, 400);
+}
+
 TEST_F(Dialects, CancelWhenTheClientGoesAway) {
   for (const char* path : {kMessages, kResponses}) {
     server.service->will_say("</think>a long reply that nobody reads<|im_end|>");

@@ -31,6 +31,11 @@ ContextOverflow::ContextOverflow(int n_prompt_tokens, int n_ctx)
       n_prompt_tokens_(n_prompt_tokens),
       n_ctx_(n_ctx) {}
 
+ApiError broken_reply(const std::string& error, bool bad_request) {
+  if (bad_request) return {400, "invalid_request_error", error};
+  return {500, "server_error", error};
+}
+
 Json error_json(int status, std::string_view type, std::string_view message, bool anthropic) {
   return wrap(inner(status, type, message), anthropic);
 }

@@ -48,6 +48,10 @@ class NotSupported : public ApiError {
       : ApiError(501, "not_supported_error", message) {}
 };
 
+/// A reply that ended with an error: 400 where what was asked for is to blame (a grammar that turns
+/// out too ambiguous in the middle of the text), 500 otherwise.
+ApiError broken_reply(const std::string& error, bool bad_request);
+
 /// {"error": {"code", "message", "type", ...}}; with "type": "error" in front where the path is
 /// Anthropic's.
 nlohmann::ordered_json error_json(const std::exception& error, bool anthropic = false);

@@ -25,6 +25,7 @@ struct Script {
   std::vector<TokenId> tokens;
   std::vector<bool> from_draft;  ///< shorter or empty: not drafted
   std::string error;             ///< after the tokens, the request fails with it
+  bool bad_request = false;      ///< the error is the request's own fault
   bool context_full = false;     ///< after the tokens, the slot is full
 };
 
@@ -238,6 +239,7 @@ class FakeService : public scheduler::Service {
     if (timings.predicted_n == job.request.max_tokens) return Reason::Length;
     if (!job.script.error.empty()) {
       finish.error = job.script.error;
+      finish.bad_request = job.script.bad_request;
       return Reason::Error;
     }
     return job.script.context_full ? Reason::ContextFull : Reason::EndOfText;

@@ -66,7 +66,8 @@ enum class FinishReason {
 
 struct Finish {
   FinishReason reason = FinishReason::EndOfText;
-  std::string error;  ///< one sentence, for Error
+  std::string error;         ///< one sentence, for Error
+  bool bad_request = false;  ///< Error: what was asked for cannot be done by anybody (400, not 500)
   Timings timings;
   int slot = -1;   ///< -1: never started
   int n_past = 0;  ///< tokens in the slot afterwards

@@ -220,6 +220,12 @@ void Sequence::stop(FinishReason reason, std::string error) {
   }
 }
 
+void Sequence::refuse(std::string error) {
+  if (phase_ == Phase::Ended) return;
+  stop(FinishReason::Error, std::move(error));
+  finish_.bad_request = true;
+}
+
 void Sequence::drop_session() {
   is_undecided_ = false;
   session_.rewind(0);

@@ -66,6 +66,8 @@ class Sequence {
 
   /// Ends it for this reason unless it has ended.
   void stop(FinishReason reason, std::string error = {});
+  /// Likewise, because of what was asked for: a grammar that turns out too ambiguous, say.
+  void refuse(std::string error);
   /// Tells the listener; nothing may be called afterwards but the questions below. Whatever the
   /// listener throws is returned as text.
   std::string finish();

@@ -8,6 +8,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/error.h"
+
 namespace foretoken::scheduler {
 namespace {
 
@@ -60,7 +62,9 @@ bool Worker::turn() {
     patience = std::chrono::duration_cast<Clock::duration>(
         std::chrono::duration<double>(options_.sleep_idle_seconds));
   }
-  Orders orders = inbox_.take_orders(n_busy() > 0, patience);
+  // An order may have waited for the slot that was let go in the pass just before.
+  const bool has_work = n_busy() > 0 || !slot_orders_.empty();
+  Orders orders = inbox_.take_orders(has_work, patience);
   if (orders.timed_out) {
     fall_asleep();
     return true;
@@ -251,6 +255,8 @@ void Worker::start(Job job, Slot& slot) {
 bool Worker::guarded(Slot& slot, const std::function<void(Sequence&)>& action) {
   try {
     action(*slot.sequence);
+  } catch (const RequestError& error) {
+    slot.sequence->refuse(error.what());
   } catch (const std::exception& error) {
     slot.sequence->stop(FinishReason::Error, error.what());
   } catch (...) {
