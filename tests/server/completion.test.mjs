@@ -334,7 +334,7 @@ test('fields: null is absent, wrong scalars are too, wrong values are named', as
     { stop: null, seed: null, grammar: null, logit_bias: null, n_probs: null, top_k: 'many',
       cache_prompt: null, unknown: { x: [1] }, lora: [], n_keep: 5, mirostat: 0 }))).content, plain);
   for (const [field, value] of [['n_predict', -7], ['grammar', 'root ::= ('], ['json_schema', 5],
-    ['n_probs', -1], ['id_slot', 99], ['mirostat', 2], ['lora', [{ id: 0, scale: 1 }]],
+    ['n_probs', -1], ['id_slot', 99], ['lora', [{ id: 0, scale: 1 }]],
     ['repeat_last_n', -5], ['dry_penalty_last_n', -9], ['n', 0]]) {
     const error = await server.refused(400, '/completion', greedy(PROMPT, { [field]: value }));
     assert.equal(error.type, 'invalid_request_error', field);

@@ -221,6 +221,19 @@ test('point 12: a seed gives the same text drafted or not', async () => {
   }
 });
 
+test('point 12: rarer samplers draw the same drafted or not; those that adapt are not drafted for', async () => {
+  for (const more of [{ xtc_probability: 0.5, xtc_threshold: 0.1 }, { dynatemp_range: 0.5 }, { typical_p: 0.7 },
+    { top_n_sigma: 1 }, { samplers: ['temperature', 'top_p'] }, { mirostat: 2 }, { adaptive_target: 0.5 }]) {
+    const body = { prompt: PROMPTS[2], temperature: 1, seed: 9, n_predict: 40, cache_prompt: false, ...more };
+    const [plain, drafted] = await Promise.all([0, 4].map((nMax) =>
+      server.post('/completion', { ...body, 'speculative.n_max': nMax })));
+    assert.equal(drafted.content, plain.content, JSON.stringify(more));
+    const adapts = 'mirostat' in more || 'adaptive_target' in more;
+    assert.equal('draft_n' in drafted.timings, !adapts, JSON.stringify(more));
+    if (adapts) assert.match(drafted.timings.draft_parked, /adapt/);
+  }
+});
+
 test('point 13: log-probabilities are the same drafted or not', async () => {
   for (const prompt of PROMPTS.slice(0, 5)) {
     for (const more of [{}, { temperature: 1, seed: 3 }]) {
