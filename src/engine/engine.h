@@ -31,7 +31,7 @@ using WrapOps = std::function<std::unique_ptr<kernels::Ops>(std::unique_ptr<kern
 struct EngineOptions {
   std::string model_path;
   std::string head_path = {};  ///< a file of its own with the MTP head; empty: the model's, if any
-  int n_threads = 0;  ///< 0: one per processor core available to this process
+  int n_threads = 0;           ///< 0: one per processor core available to this process
   BackendChoice backend;
   model::qwen35::LoadProgress progress;
   WrapOps wrap_ops = {};  ///< empty: the operations themselves

@@ -28,7 +28,7 @@ struct ServerOptions {
   CorsOptions cors{};
   std::string tls_key_file{};  ///< both or none
   std::string tls_certificate_file{};
-  std::size_t max_body_bytes = std::size_t{512} << 20;
+  std::size_t max_body_bytes = std::size_t{128} << 20;
   std::size_t max_header_bytes = 64 << 10;
   std::chrono::seconds header_timeout{30};  ///< slow-loris: from first byte to end of headers
   std::chrono::seconds timeout{3600};       ///< reading a body, writing, idle keep-alive

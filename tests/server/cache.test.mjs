@@ -11,7 +11,7 @@ const CHAT = '/v1/chat/completions';
 let server;
 const states = temporaryFolder();
 before(async () => {
-  server = await start(['-c', '16384', '-np', '2', '-ctxcp', '256', '--slot-save-path', states,
+  server = await start(['-c', '16384', '-np', '2', '--slot-save-path', states,
     '--spec-draft-n-max', '2']);
 });
 after(() => server.stop());

@@ -33,7 +33,8 @@ void add_serve_context_options(CLI::App& app, ServeContextOptions& options) {
       ->type_name("MIB");
   group
       ->add_option("--ctx-checkpoints,--swa-checkpoints", options.checkpoints,
-                   "states per slot (-ctxcp): a further bound, in states, on what is kept")
+                   "states per slot (-ctxcp): a further bound, in states, on what is kept; -1: "
+                   "only --cache-ram counts")
       ->envname("LLAMA_ARG_CTX_CHECKPOINTS")
       ->capture_default_str()
       ->type_name("N");

@@ -37,8 +37,8 @@ struct ServeContextOptions {
   int kv_unified_per_slot = 0;  ///< 0: no cap
   bool cont_batching = true;
   bool cache_prompt = true;
-  int cache_ram_mib = 8192;  ///< -1: no bound, 0: only what the slots need
-  int checkpoints = 32;
+  int cache_ram_mib = 8192;     ///< -1: no bound, 0: only what the slots need
+  int checkpoints = -1;         ///< states per slot; negative: as many as cache_ram_mib holds
   int checkpoint_min_step = 0;  ///< 0: this program's own spacing
   std::string slot_save_path;
   std::string cache_dir;  ///< prefix cache kept over restarts; empty: not

@@ -91,10 +91,11 @@ void read_ik_values(std::string_view values, const std::string& whole, Speculati
     char* end = nullptr;
     const double number = std::strtod(value.c_str(), &end);
     const bool is_number = !value.empty() && *end == '\0';
-    if (is_number && name == "n_max") {
+    const bool is_count = is_number && number >= 0.0 && number <= 1e6;
+    if (is_count && name == "n_max") {
       flags.n_max = static_cast<int>(number);
       flags.n_max_given = true;
-    } else if (is_number && name == "n_min") {
+    } else if (is_count && name == "n_min") {
       flags.n_min = static_cast<int>(number);
     } else if (is_number && name == "p_min") {
       flags.p_min = static_cast<float>(number);
