@@ -64,7 +64,9 @@ void list_slots(const ContextPtr& context, const http::ExchangePtr& exchange) {
 
 int read_slot_id(const Context& context, const http::Request& request) {
   const auto found = request.parameters.find("id");
-  const std::string_view text = found != request.parameters.end() ? found->second : "";
+  // Not `... ? found->second : ""`, which would be a copy, and the view one of something gone.
+  std::string_view text;
+  if (found != request.parameters.end()) text = found->second;
   int id = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error != std::errc() || end != text.data() + text.size()) {
@@ -105,7 +107,8 @@ Json result_json(const scheduler::SlotAction& action, const std::string& file_na
 
 scheduler::SlotAction::Kind read_action(const http::Request& request) {
   const auto found = request.query.find("action");
-  const std::string_view name = found != request.query.end() ? found->second : "";
+  std::string_view name;
+  if (found != request.query.end()) name = found->second;
   using Kind = scheduler::SlotAction::Kind;
   if (name == "save") return Kind::Save;
   if (name == "restore") return Kind::Restore;
