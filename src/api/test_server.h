@@ -37,17 +37,34 @@ inline tokenizer::Tokenizer make_test_tokenizer() {
   return tokenizer::Tokenizer(vocabulary);
 }
 
+/// What is immutable and takes time to make (a renderer tries its template on hundreds of probes):
+/// made once for all tests of a program.
+struct TestModel {
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer =
+      std::make_shared<const tokenizer::Tokenizer>(make_test_tokenizer());
+  std::shared_ptr<const chat::ChatTemplate> chat_template =
+      std::make_shared<const chat::ChatTemplate>(chat::ChatTemplate::builtin_source());
+  std::shared_ptr<const chat::PromptRenderer> prompts =
+      std::make_shared<const chat::PromptRenderer>(chat_template);
+  std::shared_ptr<const grammar::TokenTrie> token_trie = grammar::make_token_trie(*tokenizer);
+
+  static const TestModel& get() {
+    static const TestModel model;
+    return model;
+  }
+};
+
 /// Context, routes and requests in a line each.
 class TestServer {
  public:
   TestServer() {
-    tokenizer = std::make_shared<const tokenizer::Tokenizer>(make_test_tokenizer());
+    const TestModel& model = TestModel::get();
+    tokenizer = model.tokenizer;
     context = std::make_shared<Context>();
     context->tokenizer = tokenizer;
-    context->chat_template =
-        std::make_shared<const chat::ChatTemplate>(chat::ChatTemplate::builtin_source());
-    context->prompts = std::make_shared<const chat::PromptRenderer>(context->chat_template);
-    context->token_trie = grammar::make_token_trie(*tokenizer);
+    context->chat_template = model.chat_template;
+    context->prompts = model.prompts;
+    context->token_trie = model.token_trie;
     service = std::make_shared<FakeService>(*tokenizer);
     context->service = service;
     context->log = [this](LogLevel, std::string_view line) {
